@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Mappings that the program makes itself. Those made inside an allocator's call belong to the
+ * block that it returns; those made inside a shelter (a thread's stack) are nobody's leak.
+ */
+#include "call.bpf.h"
+
+#define MAP_FIXED      0x10             /* include/uapi/asm-generic/mman-common.h */
+#define ERROR_RETURNED ((__u64) - 4095) /* the highest 4095 values are -errno */
+
+static __always_inline __u64 page_round(__u64 bytes)
+{
+	return (bytes + config.page_bytes - 1) & ~(config.page_bytes - 1);
+}
+
+/* Where the heap of brk ends now. */
+static __always_inline __u64 program_break(void)
+{
+	return BPF_CORE_READ(bpf_get_current_task_btf(), mm, brk);
+}
+
+static __always_inline bool mmap_is_inside(struct lb_thread *thread, __u64 sp)
+{
+	return call_is_inside(&thread->call, sp) || call_is_inside(&thread->shelter, sp);
+}
+
+/* Returns 1 when the return of this call need not be seen. */
+static __always_inline int mmap_enter(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	bool hit = call_is_hit(cookie);
+	struct lb_thread *thread;
+
+	if (!control.active)
+		return 1;
+	if (hit)
+		stats_count(LB_KIND_MMAP, LB_COUNT_HITS);
+	thread = thread_get();
+	if (!thread) {
+		stats_loss(LB_KIND_MMAP, LB_LOSS_THREAD);
+		return 1;
+	}
+	if (mmap_is_inside(thread, PT_REGS_SP(ctx))) {
+		if (hit)
+			stats_count(LB_KIND_MMAP, LB_COUNT_NESTED);
+		return 1;
+	}
+	call_enter(&thread->call, ctx, cookie, LB_KIND_MMAP);
+	thread->call.time_ns = bpf_ktime_get_ns();
+	if (cookie_call(cookie) == LB_CALL_BRK)
+		thread->call.a = program_break();
+	return 0;
+}
+
+static __always_inline void mmap_open(struct pt_regs *ctx, struct lb_thread *thread, __u64 start,
+				      __u64 bytes)
+{
+	stack_capture(thread, PT_REGS_IP(ctx), PT_REGS_SP(ctx), PT_REGS_FP(ctx));
+	ledger_open(thread, LB_KIND_MMAP, start, bytes);
+}
+
+/* The break moved from call->a to where it is now. */
+static __always_inline void break_moved(struct pt_regs *ctx, struct lb_thread *thread)
+{
+	__u64 before = thread->call.a, after = program_break();
+
+	if (after > before) {
+		mmap_open(ctx, thread, before, after - before);
+		return;
+	}
+	stats_count(LB_KIND_MMAP, LB_COUNT_FAILED);
+	if (after < before)
+		ledger_close_range(after, before - after, thread->call.time_ns);
+}
+
+static __always_inline int mmap_return(struct pt_regs *ctx)
+{
+	struct lb_thread *thread = thread_get();
+	__u64 result = PT_REGS_RC(ctx);
+	struct lb_inflight *call;
+
+	if (!thread || !call_has_returned(&thread->call, ctx, LB_KIND_MMAP))
+		return 0;
+	call = &thread->call;
+	if (cookie_call(call->cookie) == LB_CALL_BRK) {
+		break_moved(ctx, thread);
+		return 0;
+	}
+	if (cookie_call(call->cookie) == LB_CALL_MUNMAP) {
+		if (!result)
+			ledger_close_range(call->a, page_round(call->b), call->time_ns);
+		return 0;
+	}
+	if (result >= ERROR_RETURNED) {
+		stats_count(LB_KIND_MMAP, LB_COUNT_FAILED);
+		return 0;
+	}
+	if (cookie_call(call->cookie) == LB_CALL_MREMAP) {
+		if (call->b)
+			ledger_close_range(call->a, page_round(call->b), call->time_ns);
+		mmap_open(ctx, thread, result, page_round(call->c));
+		return 0;
+	}
+	if (call->c & MAP_FIXED)
+		ledger_close_range(result, page_round(call->a), call->time_ns);
+	mmap_open(ctx, thread, result, page_round(call->a));
+	return 0;
+}
+
+SEC("uprobe.multi")
+int mmap_session(struct pt_regs *ctx)
+{
+	return session_is_return() ? mmap_return(ctx) : mmap_enter(ctx);
+}
+
+SEC("uprobe.multi")
+int mmap_entry(struct pt_regs *ctx)
+{
+	mmap_enter(ctx);
+	return 0;
+}
+
+SEC("uprobe.multi")
+int mmap_exit(struct pt_regs *ctx)
+{
+	return mmap_return(ctx);
+}
+
+/* --- shelters --- */
+
+static __always_inline int shelter_enter(struct pt_regs *ctx)
+{
+	struct lb_thread *thread;
+
+	if (!control.active)
+		return 1;
+	thread = thread_get();
+	if (!thread) {
+		stats_loss(LB_KIND_MMAP, LB_LOSS_THREAD);
+		return 1;
+	}
+	if (call_is_inside(&thread->shelter, PT_REGS_SP(ctx)))
+		return 1;
+	call_enter(&thread->shelter, ctx, bpf_get_attach_cookie(ctx), LB_KIND_MMAP);
+	return 0;
+}
+
+static __always_inline int shelter_return(struct pt_regs *ctx)
+{
+	struct lb_thread *thread = thread_get();
+
+	if (thread)
+		call_has_returned(&thread->shelter, ctx, LB_KIND_MMAP);
+	return 0;
+}
+
+SEC("uprobe.multi")
+int shelter_session(struct pt_regs *ctx)
+{
+	return session_is_return() ? shelter_return(ctx) : shelter_enter(ctx);
+}
+
+SEC("uprobe.multi")
+int shelter_entry(struct pt_regs *ctx)
+{
+	shelter_enter(ctx);
+	return 0;
+}
+
+SEC("uprobe.multi")
+int shelter_exit(struct pt_regs *ctx)
+{
+	return shelter_return(ctx);
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * bench_floor PROGRAM MODE PID: attaches bare programs to process PID at the places and in the way
+ * that leakbpf would choose, says "ready MODE PLACES" and keeps them there until its input ends.
+ *
+ * PROGRAM: floor    empty, entry and return of all that allocates and entry of all that frees
+ *          entry    empty, entry of malloc alone
+ *          stackid  the same with bpf_get_stackid()
+ *          walk     the same with leakbpf's own stack walk
+ * MODE: auto, session, multi or perf.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "probe/link.h"
+#include "proc/proc.h"
+
+#include "bench_floor.skel.h"
+
+#define MAX_LINKS  64
+#define UNUSED_MAX 1024 /* entries of maps that come along with the product's programs */
+
+struct bench {
+	struct bench_floor *skeleton;
+	struct plan_cache *cache;
+	struct plan plan;
+	enum attach_mode mode;
+	pid_t pid;
+	struct link links[MAX_LINKS];
+	size_t nr_links;
+	unsigned int nr_places;
+	struct error error;
+};
+
+/* Which places of a file a program goes to. */
+enum choice { CHOICE_ALLOCATES, CHOICE_FREES, CHOICE_MALLOC };
+
+static void bench_done(struct bench *bench)
+{
+	for (size_t i = 0; i < bench->nr_links; i++)
+		link_done(&bench->links[i]);
+	plan_done(&bench->plan);
+	plan_cache_free(bench->cache);
+	bench_floor__destroy(bench->skeleton);
+}
+
+static int choose_mode(const char *wanted, struct bench *bench)
+{
+	for (enum attach_mode mode = ATTACH_SESSION; mode <= ATTACH_PERF; mode++) {
+		if (strcmp(wanted, "auto") != 0 && strcmp(wanted, attach_mode_name(mode)) != 0)
+			continue;
+		if (!selftest_run(mode)) {
+			bench->mode = mode;
+			return 0;
+		}
+	}
+	return error_set(&bench->error, -ENOTSUP, "no probes of mode %s on this kernel", wanted);
+}
+
+static int make_plan(struct bench *bench)
+{
+	struct maps maps __attribute__((cleanup(maps_done))) = { 0 };
+	int error = maps_read(bench->pid, &maps);
+
+	if (error)
+		return error_set(&bench->error, error, "cannot read the mappings of PID %d: %s",
+				 bench->pid, strerror(-error));
+	bench->cache = plan_cache_new();
+	if (!bench->cache)
+		return error_set(&bench->error, -ENOMEM, "out of memory");
+	return plan_build(bench->cache, bench->pid, &maps, 1U << LB_KIND_HEAP, &bench->plan,
+			  &bench->error);
+}
+
+/* Loads the programs whose names begin with one of @names (floor_session only for that mode). */
+static int load(struct bench *bench, const char *const *names, size_t nr_names)
+{
+	struct bpf_program *program;
+	struct bpf_map *map;
+	int error;
+
+	bench->skeleton = bench_floor__open();
+	if (!bench->skeleton)
+		return error_set(&bench->error, -errno, "cannot open the programs: %s",
+				 strerror(errno));
+	bpf_object__for_each_program(program, bench->skeleton->obj)
+	{
+		bool wanted = false;
+
+		for (size_t i = 0; i < nr_names; i++)
+			wanted |= !strcmp(bpf_program__name(program), names[i]);
+		bpf_program__set_autoload(program, wanted);
+		if (wanted)
+			bpf_program__set_expected_attach_type(
+				program,
+				(enum bpf_attach_type)attach_mode_type(bench->mode, program));
+	}
+	bpf_object__for_each_map(map, bench->skeleton->obj)
+	{
+		enum bpf_map_type type = bpf_map__type(map);
+
+		if (!bpf_map__is_internal(map) &&
+		    (type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_ARRAY))
+			bpf_map__set_max_entries(map, UNUSED_MAX);
+	}
+	error = bench_floor__load(bench->skeleton);
+	if (error)
+		return error_set(&bench->error, error, "cannot load the programs: %s",
+				 strerror(-error));
+	return 0;
+}
+
+static bool is_chosen(const struct site_probe *probe, enum choice choice)
+{
+	if (choice == CHOICE_MALLOC)
+		return !strcmp(probe->symbol, "malloc");
+	return probe->call->needs_return == (choice == CHOICE_ALLOCATES);
+}
+
+/* Attaches program @name at the chosen places of @object. */
+static int attach_object(struct bench *bench, const struct object_plan *object, const char *name,
+			 enum choice choice, bool at_return)
+{
+	const struct bpf_program *program =
+		bpf_object__find_program_by_name(bench->skeleton->obj, name);
+	uint64_t offsets[MAX_LINKS], cookies[MAX_LINKS] = { 0 };
+	struct link_places places = {
+		.path = object->open_path, .pid = bench->pid, .offsets = offsets, .cookies = cookies
+	};
+	struct link *link = &bench->links[bench->nr_links];
+	int error;
+
+	for (size_t i = 0; i < object->nr_probes && places.nr < MAX_LINKS; i++)
+		if (is_chosen(&object->probes[i], choice))
+			offsets[places.nr++] = object->probes[i].placement.offset;
+	if (!places.nr)
+		return 0;
+	if (!program || bench->nr_links == MAX_LINKS)
+		return -E2BIG;
+	if (bench->mode == ATTACH_PERF)
+		error = link_attach_perf(program, at_return, &places, link);
+	else
+		error = link_attach_multi(program, attach_mode_type(bench->mode, program),
+					  at_return, &places, link);
+	if (error)
+		return error;
+	bench->nr_links++;
+	bench->nr_places += at_return ? 0 : places.nr;
+	return 0;
+}
+
+static int attach(struct bench *bench, const char *name, enum choice choice, bool at_return)
+{
+	for (size_t i = 0; i < bench->plan.nr_objects; i++) {
+		const struct object_plan *object = &bench->plan.objects[i];
+		int error = attach_object(bench, object, name, choice, at_return);
+
+		if (error)
+			return error_set(&bench->error, error, "cannot attach %s to %s: %s", name,
+					 object->path, strerror(-error));
+	}
+	return 0;
+}
+
+/* Empty programs wherever the product has some, attached in the same order. */
+static int attach_floor(struct bench *bench)
+{
+	static const char *const session[] = { "floor_session", "floor_entry" };
+	static const char *const apart[] = { "floor_exit", "floor_entry" };
+	bool is_session = bench->mode == ATTACH_SESSION;
+	int error = load(bench, is_session ? session : apart, ARRAY_SIZE(session));
+
+	if (!error && is_session) {
+		error = attach(bench, "floor_session", CHOICE_ALLOCATES, false);
+	} else if (!error) {
+		error = attach(bench, "floor_exit", CHOICE_ALLOCATES, true);
+		if (!error)
+			error = attach(bench, "floor_entry", CHOICE_ALLOCATES, false);
+	}
+	return error ?: attach(bench, "floor_entry", CHOICE_FREES, false);
+}
+
+static int attach_at_malloc(struct bench *bench, const char *what)
+{
+	char name[32];
+	const char *names[] = { name };
+	int error;
+
+	snprintf(name, sizeof(name), "floor_%s", what);
+	error = load(bench, names, ARRAY_SIZE(names));
+	return error ?: attach(bench, name, CHOICE_MALLOC, false);
+}
+
+static int run(struct bench *bench, const char *what, const char *mode)
+{
+	int error = choose_mode(mode, bench);
+
+	if (!error)
+		error = make_plan(bench);
+	if (!error)
+		error = strcmp(what, "floor") ? attach_at_malloc(bench, what) : attach_floor(bench);
+	if (!error && !bench->nr_places)
+		error = error_set(&bench->error, -ENOENT, "PID %d has nothing to probe",
+				  bench->pid);
+	return error;
+}
+
+static void wait_for_end_of_input(void)
+{
+	char c;
+
+	while (read(STDIN_FILENO, &c, 1) > 0)
+		;
+}
+
+int main(int argc, char **argv)
+{
+	struct bench bench __attribute__((cleanup(bench_done))) = { 0 };
+
+	if (argc != 4) {
+		fprintf(stderr, "usage: bench_floor floor|entry|stackid|walk "
+				"auto|session|multi|perf PID\n");
+		return 2;
+	}
+	bench.pid = (pid_t)strtol(argv[3], NULL, 10);
+	if (run(&bench, argv[1], argv[2])) {
+		fprintf(stderr, "bench_floor: %s\n", bench.error.text);
+		return 3;
+	}
+	printf("ready %s %u\n", attach_mode_name(bench.mode), bench.nr_places);
+	fflush(stdout);
+	wait_for_end_of_input();
+	return 0;
+}

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The ledger in the real kernel, without probes: every operation and every limit. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "model.h"
+
+#include "ledger_test.skel.h"
+
+#define MAX_LIVE  256
+#define MAX_SITES 64
+#define PAGE      4096ULL
+
+enum operation { OP_OPEN, OP_CLOSE, OP_CLOSE_RANGE, OP_CAPTURE };
+
+/* struct request of ledger_test.bpf.c */
+struct request {
+	__u32 operation;
+	__u32 kind;
+	__u64 id;
+	__u64 weight;
+	__u64 stack;
+	__u64 nr_frames;
+	__u64 pc, sp, bp;
+	__u64 ret_stack;
+	__u64 ret_nr_frames;
+	__u64 ret_flags;
+};
+
+/* struct walk_request of ledger.bpf.c */
+struct walk_request {
+	__u32 tgid;
+	__u32 shift;
+	__u64 before_ns;
+	__u64 done;
+};
+
+static int run(const struct bpf_program *program, void *context, size_t size)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = context, .ctx_size_in = (__u32)size);
+
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(program), &options), 0);
+	return (int)options.retval;
+}
+
+static int open_thing(struct ledger_test *skeleton, __u32 kind, __u64 id, __u64 weight, __u64 stack)
+{
+	struct request request = { .operation = OP_OPEN,
+				   .kind = kind,
+				   .id = id,
+				   .weight = weight,
+				   .stack = stack,
+				   .nr_frames = 3 };
+
+	return run(skeleton->progs.run_request, &request, sizeof(request));
+}
+
+static void close_thing(struct ledger_test *skeleton, __u32 kind, __u64 id)
+{
+	struct request request = { .operation = OP_CLOSE, .kind = kind, .id = id };
+
+	assert_int_equal(run(skeleton->progs.run_request, &request, sizeof(request)), 0);
+}
+
+static void close_range_of(struct ledger_test *skeleton, __u64 start, __u64 bytes)
+{
+	struct request request = { .operation = OP_CLOSE_RANGE, .id = start, .weight = bytes };
+
+	assert_int_equal(run(skeleton->progs.run_request, &request, sizeof(request)), 0);
+}
+
+/* The site of a stack; all zero when there is none. */
+static struct lb_site site_of(struct ledger_test *skeleton, __u32 kind, __u64 stack)
+{
+	struct lb_site_key key = { .tgid = (__u32)getpid(), .kind = kind, .stack = stack };
+	struct lb_site site = { 0 };
+	__u32 slot;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.site_index), &key, &slot))
+		return site;
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.sites), &slot, &site), 0);
+	return site;
+}
+
+static struct lb_stats stats_of(struct ledger_test *skeleton)
+{
+	struct lb_stats cpus[256] = { 0 }, sum = { 0 };
+	__u32 zero = 0;
+
+	assert_in_range(libbpf_num_possible_cpus(), 1, 256);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.stats), &zero, cpus), 0);
+	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
+		for (size_t i = 0; i < sizeof(sum) / 8; i++)
+			((__u64 *)&sum)[i] += ((__u64 *)&cpus[cpu])[i];
+	return sum;
+}
+
+static int setup(void **state)
+{
+	struct ledger_test *skeleton = ledger_test__open();
+	struct bpf_program *program;
+
+	if (!skeleton)
+		return -1;
+	bpf_object__for_each_program(program, skeleton->obj) bpf_program__set_autoload(
+		program, !strcmp(bpf_program__section_name(program), "syscall"));
+	bpf_map__set_max_entries(skeleton->maps.live, MAX_LIVE);
+	bpf_map__set_max_entries(skeleton->maps.sites, MAX_SITES);
+	bpf_map__set_max_entries(skeleton->maps.frames, MAX_SITES * 3);
+	skeleton->rodata->config.max_sites = MAX_SITES;
+	skeleton->rodata->config.max_frames = MAX_SITES * 3;
+	skeleton->rodata->config.page_bytes = PAGE;
+	if (ledger_test__load(skeleton))
+		return -1;
+	*state = skeleton;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	ledger_test__destroy(*state);
+	return 0;
+}
+
+static void open_then_close(void **state)
+{
+	struct ledger_test *skeleton = *state;
+	struct lb_stats stats;
+
+	open_thing(skeleton, LB_KIND_HEAP, 0x1000, 64, 7);
+	open_thing(skeleton, LB_KIND_HEAP, 0x2000, 32, 7);
+	close_thing(skeleton, LB_KIND_HEAP, 0x1000);
+	close_thing(skeleton, LB_KIND_HEAP, 0x9999);
+
+	assert_int_equal(site_of(skeleton, LB_KIND_HEAP, 7).opened, 2);
+	assert_int_equal(site_of(skeleton, LB_KIND_HEAP, 7).opened_weight, 96);
+	assert_int_equal(site_of(skeleton, LB_KIND_HEAP, 7).closed, 1);
+	assert_int_equal(site_of(skeleton, LB_KIND_HEAP, 7).closed_weight, 64);
+	stats = stats_of(skeleton);
+	assert_int_equal(stats.count[LB_KIND_HEAP][LB_COUNT_CLOSES], 2);
+	assert_int_equal(stats.count[LB_KIND_HEAP][LB_COUNT_UNMATCHED], 1);
+}
+
+static void kinds_do_not_mix(void **state)
+{
+	struct ledger_test *skeleton = *state;
+
+	open_thing(skeleton, LB_KIND_HEAP, 0x1000, 64, 7);
+	close_thing(skeleton, LB_KIND_MMAP, 0x1000);
+	assert_int_equal(site_of(skeleton, LB_KIND_HEAP, 7).closed, 0);
+	assert_int_equal(site_of(skeleton, LB_KIND_MMAP, 7).opened, 0);
+}
+
+/* An id that is opened twice was closed unseen: nothing may stay outstanding of the first. */
+static void reopened_id_is_closed_first(void **state)
+{
+	struct ledger_test *skeleton = *state;
+	struct lb_stats stats;
+
+	open_thing(skeleton, LB_KIND_HEAP, 0x1000, 64, 7);
+	open_thing(skeleton, LB_KIND_HEAP, 0x1000, 10, 8);
+	assert_int_equal(site_of(skeleton, LB_KIND_HEAP, 7).closed, 1);
+	assert_int_equal(site_of(skeleton, LB_KIND_HEAP, 7).closed_weight, 64);
+	assert_int_equal(site_of(skeleton, LB_KIND_HEAP, 8).closed, 0);
+	stats = stats_of(skeleton);
+	assert_int_equal(stats.count[LB_KIND_HEAP][LB_COUNT_REPLACED], 1);
+	assert_int_equal(stats.count[LB_KIND_HEAP][LB_COUNT_CLOSES], 1);
+}
+
+/* What does not fit is counted as lost, and the site says that it was not followed. */
+static void full_live_map_is_counted(void **state)
+{
+	struct ledger_test *skeleton = *state;
+	struct lb_site site;
+	__u64 lost;
+
+	for (__u64 i = 1; i <= MAX_LIVE + 50; i++)
+		open_thing(skeleton, LB_KIND_HEAP, i * 16, 8, 7);
+	site = site_of(skeleton, LB_KIND_HEAP, 7);
+	lost = stats_of(skeleton).loss[LB_KIND_HEAP][LB_LOSS_LIVE_FULL];
+	assert_int_equal(lost, 50);
+	assert_int_equal(site.opened, MAX_LIVE + 50);
+	assert_int_equal(site.untracked, 50);
+	for (__u64 i = 1; i <= MAX_LIVE + 50; i++)
+		close_thing(skeleton, LB_KIND_HEAP, i * 16);
+	site = site_of(skeleton, LB_KIND_HEAP, 7);
+	assert_int_equal(site.closed, site.opened - site.untracked);
+	assert_int_equal(site.closed_weight, site.opened_weight - site.untracked_weight);
+	assert_int_equal(stats_of(skeleton).count[LB_KIND_HEAP][LB_COUNT_UNMATCHED], 50);
+}
+
+static void full_sites_are_counted(void **state)
+{
+	struct ledger_test *skeleton = *state;
+	__u64 opened = 0;
+
+	for (__u64 i = 1; i <= MAX_SITES + 10; i++)
+		open_thing(skeleton, LB_KIND_HEAP, i * 16, 8, 100 + i);
+	for (__u64 i = 1; i <= MAX_SITES + 10; i++)
+		opened += site_of(skeleton, LB_KIND_HEAP, 100 + i).opened;
+	assert_int_equal(opened, MAX_SITES);
+	assert_int_equal(stats_of(skeleton).loss[LB_KIND_HEAP][LB_LOSS_SITES_FULL], 10);
+}
+
+/* Frames are stored once per stack, in order; a full frames array is told, and loses no event. */
+static void frames_are_stored(void **state)
+{
+	struct ledger_test *skeleton = *state;
+	struct lb_stack stack;
+	__u64 id = 500, frame;
+
+	open_thing(skeleton, LB_KIND_HEAP, 16, 8, id);
+	open_thing(skeleton, LB_KIND_HEAP, 32, 8, id);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.stacks), &id, &stack), 0);
+	assert_int_equal(stack.nr_frames, 3);
+	for (__u32 i = 0; i < 3; i++) {
+		__u32 index = stack.offset + i;
+
+		assert_int_equal(
+			bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.frames), &index, &frame), 0);
+		assert_int_equal(frame, 500 + i);
+	}
+	assert_int_equal(skeleton->bss->control.nr_frames, 3);
+	skeleton->bss->control.nr_frames = MAX_SITES * 3 - 1;
+	open_thing(skeleton, LB_KIND_HEAP, 48, 8, 600);
+	assert_int_equal(stats_of(skeleton).defect[LB_DEFECT_STACK_UNSTORED], 1);
+	assert_int_equal(site_of(skeleton, LB_KIND_HEAP, 600).opened, 1);
+}
+
+/* Thinning stops following half of the blocks; the rest is still matched. */
+static void thinning_keeps_the_law(void **state)
+{
+	struct ledger_test *skeleton = *state;
+	struct walk_request request = { .shift = 1 };
+	struct lb_site site;
+	struct lb_stats stats;
+
+	for (__u64 i = 1; i <= 200; i++)
+		open_thing(skeleton, LB_KIND_HEAP, i * 16, 8, 7);
+	run(skeleton->progs.ledger_thin, &request, sizeof(request));
+	assert_in_range(request.done, 60, 140);
+	site = site_of(skeleton, LB_KIND_HEAP, 7);
+	assert_int_equal(site.untracked, request.done);
+	for (__u64 i = 201; i <= 400; i++)
+		open_thing(skeleton, LB_KIND_HEAP, i * 16, 8, 7);
+	for (__u64 i = 1; i <= 400; i++)
+		close_thing(skeleton, LB_KIND_HEAP, i * 16);
+	site = site_of(skeleton, LB_KIND_HEAP, 7);
+	stats = stats_of(skeleton);
+	assert_int_equal(site.opened, 400);
+	assert_int_equal(site.closed, site.opened - site.untracked);
+	assert_int_equal(stats.count[LB_KIND_HEAP][LB_COUNT_SAMPLED_OUT], site.untracked);
+	assert_int_equal(stats.count[LB_KIND_HEAP][LB_COUNT_CLOSES],
+			 site.closed + stats.count[LB_KIND_HEAP][LB_COUNT_UNMATCHED]);
+}
+
+static void ages_find_the_oldest(void **state)
+{
+	struct ledger_test *skeleton = *state;
+	struct walk_request request = { 0 };
+	struct lb_live_key key = { .tgid = (__u32)getpid(), .kind = LB_KIND_HEAP, .id = 16 };
+	struct lb_live entry;
+	__u64 oldest;
+
+	open_thing(skeleton, LB_KIND_HEAP, 16, 8, 7);
+	open_thing(skeleton, LB_KIND_HEAP, 32, 8, 7);
+	run(skeleton->progs.ledger_ages, &request, sizeof(request));
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.live), &key, &entry), 0);
+	assert_int_equal(
+		bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.oldest), &entry.site, &oldest), 0);
+	assert_int_equal(oldest, entry.birth_ns);
+	assert_true(oldest > 0);
+}
+
+static void closing_a_process_keeps_the_law(void **state)
+{
+	struct ledger_test *skeleton = *state;
+	struct walk_request other = { .tgid = 1, .before_ns = ~0ULL };
+	struct walk_request mine = { .tgid = (__u32)getpid(), .before_ns = ~0ULL };
+	struct walk_request early = { .tgid = (__u32)getpid(), .before_ns = 1 };
+
+	open_thing(skeleton, LB_KIND_HEAP, 16, 8, 7);
+	open_thing(skeleton, LB_KIND_MMAP, PAGE, PAGE, 7);
+	run(skeleton->progs.ledger_close_process, &other, sizeof(other));
+	run(skeleton->progs.ledger_close_process, &early, sizeof(early));
+	assert_int_equal(other.done + early.done, 0);
+	run(skeleton->progs.ledger_close_process, &mine, sizeof(mine));
+	assert_int_equal(mine.done, 2);
+	assert_int_equal(site_of(skeleton, LB_KIND_HEAP, 7).closed, 1);
+	assert_int_equal(site_of(skeleton, LB_KIND_MMAP, 7).closed_weight, PAGE);
+	assert_int_equal(stats_of(skeleton).count[LB_KIND_HEAP][LB_COUNT_CLOSES], 1);
+}
+
+/* --- ranges: one of 8 pages at page 100, cut in every way --- */
+
+struct cut_case {
+	__u64 first_page, nr_pages; /* of the cut */
+	__u64 closed, closed_pages;
+	__u64 partial;
+};
+
+static const struct cut_case cut_cases[] = {
+	{ 100, 8, 1, 8, 0 }, /* all of it */
+	{ 90, 30, 1, 8, 0 }, /* more than all */
+	{ 100, 1, 0, 1, 1 }, /* the first page */
+	{ 107, 1, 0, 1, 1 }, /* the last page */
+	{ 103, 2, 0, 2, 1 }, /* the middle */
+	{ 98, 4, 0, 2, 1 },  /* over the beginning */
+	{ 105, 9, 0, 3, 1 }, /* over the end */
+	{ 108, 4, 0, 0, 0 }, /* behind it */
+	{ 96, 4, 0, 0, 0 },  /* before it */
+};
+
+static void check_cut(void **state, const struct cut_case *cut)
+{
+	struct ledger_test *skeleton = *state;
+	struct lb_site site;
+	struct lb_stats stats;
+
+	open_thing(skeleton, LB_KIND_MMAP, 100 * PAGE, 8 * PAGE, 7);
+	close_range_of(skeleton, cut->first_page * PAGE, cut->nr_pages * PAGE);
+	site = site_of(skeleton, LB_KIND_MMAP, 7);
+	stats = stats_of(skeleton);
+	assert_int_equal(site.closed, cut->closed);
+	assert_int_equal(site.closed_weight, cut->closed_pages * PAGE);
+	assert_int_equal(stats.count[LB_KIND_MMAP][LB_COUNT_PARTIAL], cut->partial);
+	assert_int_equal(stats.count[LB_KIND_MMAP][LB_COUNT_UNMATCHED],
+			 !cut->closed && !cut->partial);
+	close_range_of(skeleton, 0, 1000 * PAGE); /* the rest */
+	site = site_of(skeleton, LB_KIND_MMAP, 7);
+	assert_int_equal(site.closed, 1);
+	assert_int_equal(site.closed_weight, 8 * PAGE);
+	stats = stats_of(skeleton);
+	assert_int_equal(stats.count[LB_KIND_MMAP][LB_COUNT_CLOSES],
+			 site.closed + stats.count[LB_KIND_MMAP][LB_COUNT_UNMATCHED] +
+				 stats.count[LB_KIND_MMAP][LB_COUNT_PARTIAL]);
+}
+
+static void ranges_are_cut(void **state)
+{
+	for (size_t i = 0; i < sizeof(cut_cases) / sizeof(cut_cases[0]); i++) {
+		check_cut(state, &cut_cases[i]);
+		assert_int_equal(teardown(state), 0);
+		assert_int_equal(setup(state), 0);
+	}
+}
+
+static void one_unmap_closes_many(void **state)
+{
+	struct ledger_test *skeleton = *state;
+
+	for (__u64 i = 0; i < 10; i++)
+		open_thing(skeleton, LB_KIND_MMAP, (100 + i) * PAGE, PAGE, 7);
+	close_range_of(skeleton, 101 * PAGE, 8 * PAGE);
+	assert_int_equal(site_of(skeleton, LB_KIND_MMAP, 7).closed, 8);
+}
+
+/* --- walks over a frame-pointer chain that the test lays out --- */
+
+#define CHAIN_FRAMES 200
+
+/* frames[i] = { address of frames[i + 1], return address i } */
+static void lay_chain(__u64 (*frames)[2], size_t nr)
+{
+	for (size_t i = 0; i < nr; i++) {
+		frames[i][0] = (__u64)(uintptr_t)frames[i + 1];
+		frames[i][1] = 0x400000 + i;
+	}
+	frames[nr][0] = 0;
+	frames[nr][1] = 0;
+}
+
+static struct request capture(struct ledger_test *skeleton, __u64 (*frames)[2])
+{
+	struct request request = {
+		.operation = OP_CAPTURE,
+		.pc = 0x300000,
+		.sp = (__u64)(uintptr_t)frames,
+		.bp = (__u64)(uintptr_t)frames,
+	};
+
+	assert_int_equal(run(skeleton->progs.run_request, &request, sizeof(request)), 0);
+	return request;
+}
+
+static void walks_follow_the_chain(void **state)
+{
+	static __u64 frames[CHAIN_FRAMES + 1][2];
+	struct request short_walk, again, other, deep;
+
+	lay_chain(frames, 20);
+	short_walk = capture(*state, frames);
+	again = capture(*state, frames);
+	assert_int_equal(short_walk.ret_nr_frames, 21);
+	assert_int_equal(short_walk.ret_flags, 0);
+	assert_int_equal(short_walk.ret_stack, again.ret_stack);
+	frames[19][1]++;
+	other = capture(*state, frames);
+	assert_int_not_equal(short_walk.ret_stack, other.ret_stack);
+	lay_chain(frames, CHAIN_FRAMES);
+	deep = capture(*state, frames);
+	assert_int_equal(deep.ret_nr_frames, LB_MAX_FRAMES);
+	assert_int_equal(deep.ret_flags, LB_STACK_TRUNCATED);
+}
+
+/* Chains that go down, are misaligned or leave the memory end the walk. */
+static void walks_end_at_damage(void **state)
+{
+	static __u64 frames[CHAIN_FRAMES + 1][2];
+
+	lay_chain(frames, 20);
+	frames[4][0] = (__u64)(uintptr_t)frames[2];
+	assert_int_equal(capture(*state, frames).ret_nr_frames, 6);
+	lay_chain(frames, 20);
+	frames[4][0]++;
+	assert_int_equal(capture(*state, frames).ret_nr_frames, 6);
+	lay_chain(frames, 20);
+	frames[4][1] = 12;
+	assert_int_equal(capture(*state, frames).ret_nr_frames, 5);
+}
+
+/* At the end of a mapping the window cannot be read whole: frames are read one by one. */
+static void walks_reach_the_end_of_memory(void **state)
+{
+	char *memory =
+		mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	__u64(*frames)[2];
+
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	assert_int_equal(munmap(memory + PAGE, PAGE), 0);
+	frames = (__u64(*)[2])(void *)(memory + PAGE - 6 * sizeof(*frames));
+	lay_chain(frames, 5);
+	assert_int_equal(capture(*state, frames).ret_nr_frames, 6);
+	munmap(memory, PAGE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(open_then_close, setup, teardown),
+		cmocka_unit_test_setup_teardown(kinds_do_not_mix, setup, teardown),
+		cmocka_unit_test_setup_teardown(reopened_id_is_closed_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(full_live_map_is_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(full_sites_are_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(frames_are_stored, setup, teardown),
+		cmocka_unit_test_setup_teardown(thinning_keeps_the_law, setup, teardown),
+		cmocka_unit_test_setup_teardown(ages_find_the_oldest, setup, teardown),
+		cmocka_unit_test_setup_teardown(closing_a_process_keeps_the_law, setup, teardown),
+		cmocka_unit_test_setup_teardown(ranges_are_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_unmap_closes_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(walks_follow_the_chain, setup, teardown),
+		cmocka_unit_test_setup_teardown(walks_end_at_damage, setup, teardown),
+		cmocka_unit_test_setup_teardown(walks_reach_the_end_of_memory, setup, teardown),
+	};
+
+	if (geteuid()) {
+		printf("skipped: loading BPF programs needs root\n");
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Bad input: one clear sentence, the right exit status, nothing left attached."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+from harness import (LEAKBPF, Observer, Skip, Workload, check_conservation, check_expectations,
+                     check_unharmed, observe, require, text_differences, wait_for, workload_path)
+from registry import test
+
+USAGE, FAILED = 2, 3
+
+
+def check_refused(status, words, *options, prefix=(), stdout=subprocess.PIPE):
+    """leakbpf with these options ends with that status and one line that holds all words."""
+    result = subprocess.run([*prefix, LEAKBPF, *options], stdin=subprocess.DEVNULL, stdout=stdout,
+                            stderr=subprocess.PIPE, timeout=60, check=False)
+    error = result.stderr.decode(errors="replace")
+    call = " ".join([*prefix, "leakbpf", *options])
+    require(result.returncode == status,
+            f"{call}: exit status {result.returncode}, not {status}: {error!r}")
+    lines = error.strip().splitlines()
+    if status == FAILED:
+        require(len(lines) == 1, f"{call}: not one line: {error!r}")
+    require(lines, f"{call}: nothing was said")
+    missing = [word for word in words if word.lower() not in error.lower()]
+    require(not missing, f"{call}: {missing} is not in the message: {error!r}")
+
+
+USAGE_ERRORS = {
+    "unknown_option": (["no-such-option"], ["--no-such-option"]),
+    "no_target": (["-p"], []),
+    "pid_no_number": (["abc"], ["-p", "abc"]),
+    "pid_zero": (["0"], ["-p", "0"]),
+    "pid_negative": (["-5"], ["-p", "-5"]),
+    "pid_huge": (["99999999999999999999"], ["-p", "99999999999999999999"]),
+    "format": (["jsn"], ["-p", "1", "-f", "jsn"]),
+    "kind": (["hep"], ["-p", "1", "-k", "heap,hep"]),
+    "interval": (["0"], ["-p", "1", "-i", "0"]),
+    "duration": (["x"], ["-p", "1", "-d", "x"]),
+    "attach": (["magic"], ["-p", "1", "--attach", "magic"]),
+    "command": (["wacth"], ["wacth", "-p", "1"]),
+}
+
+
+@test(name="usage", over=USAGE_ERRORS)
+def usage(row):
+    words, options = row
+    check_refused(USAGE, words, *options)
+
+
+@test()
+def no_such_pid():
+    with open("/proc/sys/kernel/pid_max", encoding="ascii") as file:
+        pid = int(file.read()) - 1
+    while os.path.exists(f"/proc/{pid}"):
+        pid -= 1
+    check_refused(FAILED, [str(pid)], "-p", str(pid))
+
+
+@test()
+def kernel_thread():
+    with open("/proc/2/stat", encoding="ascii") as file:
+        if "kthreadd" not in file.read():
+            raise Skip("process 2 is no kernel thread: a container")
+    check_refused(FAILED, ["2", "kernel"], "-p", "2")
+
+
+@test()
+def zombie():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    try:
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        check_refused(FAILED, [str(child), "zombie"], "-p", str(child))
+    finally:
+        os.waitpid(child, 0)
+
+
+@test()
+def observer_itself():
+    """leakbpf does not watch itself: the shell passes its own pid on by exec."""
+    check_refused(FAILED, ["itself"], prefix=["sh", "-c", 'exec "$0" -p $$'])
+
+
+def unprivileged():
+    if not shutil.which("setpriv"):
+        raise Skip("setpriv is missing")
+    return ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+            "--inh-caps=-all", "--bounding-set=-all", "--"]
+
+
+@test()
+def no_privileges():
+    prefix = unprivileged()
+    if subprocess.run([*prefix, "test", "-x", LEAKBPF], check=False).returncode != 0:
+        raise Skip(f"an unprivileged user cannot reach {LEAKBPF}")
+    with Workload("apis", prefix=prefix) as workload:
+        check_refused(FAILED, ["root"], "-p", str(workload.pid), prefix=prefix)
+        require(not text_differences(workload.pid), "something was attached")
+        workload.end()
+
+
+@test()
+def no_btf():
+    with tempfile.TemporaryDirectory() as empty, Workload("apis") as workload:
+        hide = f"mount --bind {empty} /sys/kernel/btf && exec \"$@\""
+        check_refused(FAILED, ["BTF"], "-p", str(workload.pid),
+                      prefix=["unshare", "-m", "sh", "-c", hide, "sh"])
+        require(not text_differences(workload.pid), "something was attached")
+        workload.end()
+
+
+@test(over={"directory_missing": ("/nonexistent/report", ["/nonexistent/report"]),
+            "is_directory": ("/tmp", ["/tmp"])})
+def unwritable_output(row):
+    """Refused before anything is attached, not when the work is done."""
+    path, words = row
+    with Workload("apis") as workload:
+        check_refused(FAILED, words, "-p", str(workload.pid), "-o", path)
+        require(not text_differences(workload.pid), "something was left attached")
+        workload.end()
+
+
+@test()
+def full_disk():
+    """What cannot be written is said, with the exit status to match."""
+    with Workload("apis") as workload:
+        check_refused(FAILED, ["/dev/full"], "-p", str(workload.pid), "-d", "1", "-f", "json",
+                      "-o", "/dev/full")
+        check_refused(FAILED, ["output"], "-p", str(workload.pid), "-d", "1", "-f", "json",
+                      stdout=os.open("/dev/full", os.O_WRONLY))
+        require(not text_differences(workload.pid), "something was left attached")
+        workload.end()
+
+
+@test()
+def closed_pipe():
+    """A reader that goes away ends the watch; it does not go on for nobody, nor die of SIGPIPE."""
+    with Workload("leaky_server") as workload:
+        reader, writer = os.pipe()
+        os.close(reader)
+        result = subprocess.run([LEAKBPF, "-p", str(workload.pid), "-i", "1"], stdout=writer,
+                                stderr=subprocess.PIPE, timeout=60, check=False)
+        os.close(writer)
+        require(result.returncode in (0, FAILED), f"exit status {result.returncode}")
+        require(not text_differences(workload.pid), "something was left attached")
+        workload.end()
+
+
+# --- hostile files in a target ---
+
+
+def write_copies(directory):
+    """Files that claim to be libraries, cut or spoilt at many places; returns their paths."""
+    with open("/proc/self/exe", "rb") as file:
+        whole = file.read(400000)
+    with open(workload_path("apis"), "rb") as file:
+        program = file.read()
+    pieces = {f"cut_{n}": program[:n] for n in (1, 16, 63, 64, 100, 500, 4096, 8192, 20000)}
+    pieces["cut_large"] = whole
+    pieces["text"] = b"#!/bin/sh\n" * 500
+    pieces["zeros"] = b"\x7fELF" + bytes(5000)
+    pieces["many_sections"] = program[:60] + b"\xff\xff" + program[62:]
+    pieces["no_sections"] = program[:40] + b"\xff" * 8 + program[48:]
+    pieces["programs_beyond"] = program[:32] + b"\xf0" * 8 + program[40:]
+    for step in range(20):
+        spoilt = bytearray(program)
+        for at in range(step, len(spoilt), 97 + step):
+            if at > 6:
+                spoilt[at] ^= 0x5a
+        pieces[f"spoilt_{step}"] = bytes(spoilt)
+    paths = []
+    for name, content in pieces.items():
+        paths.append(os.path.join(directory, f"libmalloc_{name}.so"))
+        with open(paths[-1], "wb") as file:
+            file.write(content)
+    return paths
+
+
+@test()
+def truncated_elf():
+    """Cut and spoilt ELF files among a target's mappings: the rest is still seen."""
+    with tempfile.TemporaryDirectory() as directory:
+        with Workload("hostile", *write_copies(directory)) as workload:
+            report = observe(workload, "go")
+            check_expectations(report, workload)
+            workload.end()
+
+
+@test()
+def truncated_program():
+    """A target whose own file is cut after it was started, as a botched upgrade leaves it."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "upgraded")
+        shutil.copy(workload_path("apis"), path)
+        with Workload("apis", path=path) as workload:
+            os.rename(path, path + ".old")
+            with open(workload_path("apis"), "rb") as file, open(path, "wb") as cut:
+                cut.write(file.read(3000))
+            report = observe(workload, "go")
+            check_expectations(report, workload, modules={"upgraded", "upgraded.old"})
+            workload.end()
+
+
+@test()
+def deleted_program():
+    """A target whose file is gone: watched and named all the same."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "gone")
+        shutil.copy(workload_path("apis_static"), path)
+        with Workload("apis", path=path) as workload:
+            os.unlink(path)
+            report = observe(workload, "go")
+            check_expectations(report, workload, modules={"gone", "gone (deleted)"})
+            workload.end()
+
+
+@test()
+def stripped_program():
+    """Without symbols of its own the program's frames are module+offset; counts are the same."""
+    if not shutil.which("strip"):
+        raise Skip("strip is missing")
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "stripped")
+        subprocess.run(["strip", "-o", path, workload_path("forker")], check=True)
+        with Workload("forker", path=path) as workload, Observer(pid=workload.pid) as observer:
+            observer.wait_ready()
+            workload.phase("parent")
+            report = observer.finish()
+            found = [f for f in report.of("heap") if f["live_count"] == 100
+                     and f["live_bytes"] == 11000]
+            require(len(found) == 1, f"{len(found)} sites of 100 blocks, 11000 bytes")
+            frame = found[0]["stack"][0]
+            require(frame["function"] is None and frame["module"].endswith("/stripped"),
+                    f"a frame without symbols is shown as {frame}")
+            check_conservation(report)
+            check_unharmed(workload, observer)
+            workload.end()
+
+
+@test()
+def no_allocator_symbols():
+    """A stripped static program whose allocator cannot be found: the report says so."""
+    if not shutil.which("strip"):
+        raise Skip("strip is missing")
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "blind")
+        subprocess.run(["strip", "-o", path, workload_path("apis_static")], check=True)
+        with Workload("apis", path=path) as workload:
+            with Observer("-d", "2", pid=workload.pid, form="text") as observer:
+                wait_for(lambda: observer.process.poll() is not None, "the observer to end")
+                said = observer.stderr()
+                if os.path.exists(observer.output):
+                    with open(observer.output, encoding="utf-8") as file:
+                        said += file.read()
+            require("allocator" in said and ("blind" in said or "not" in said),
+                    f"nothing is said of the allocator that was not found: {said!r}")
+            require(observer.process.returncode in (0, FAILED),
+                    f"exit status {observer.process.returncode}")
+            workload.end()

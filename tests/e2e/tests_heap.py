@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Heap blocks: exact counts at the right caller, whatever the allocator."""
+
+import glob
+import os
+import time
+
+from harness import (Observer, Skip, Workload, check_conservation, check_expectations,
+                     check_unharmed, describe, observe, require, simple_name, text_differences)
+from registry import test
+
+SERVER_S = 10  # how long the server works: enough polls for a verdict
+
+
+def watch_server(name, threads, options=()):
+    """Lets a server work for a while under observation; returns it and the final report."""
+    with Workload(name, str(threads)) as server, Observer(*options, pid=server.pid) as observer:
+        observer.wait_ready()
+        require(text_differences(server.pid), "no probe is to be seen in the target")
+        server.phase("go")
+        time.sleep(SERVER_S)
+        server.phase("quiet")
+        report = observer.finish()
+        check_conservation(report)
+        check_unharmed(server, observer)
+        check_expectations(report, server)
+        server.end()
+        return report
+
+
+def flagged_sites(report):
+    return {simple_name(f["stack"][0]["function"]) for f in report.flagged()}
+
+
+def check_three_sites(options=(), threads=2, program="leaky_server"):
+    report = watch_server(program, threads, options)
+    require(flagged_sites(report) == {"leak_site_a", "leak_site_b", "leak_site_c"},
+            "flagged: " + "; ".join(describe(f) for f in report.flagged()))
+    for finding in report.flagged():
+        frame = finding["stack"][0]
+        require(os.path.basename(frame["file"] or "") == "leaky_server.c" and frame["line"],
+                f"a flagged frame has no file and line: {frame}")
+        callers = [simple_name(f["function"]) for f in finding["stack"][1:3]]
+        require(callers == ["handle_request", "worker_main"], f"callers are {callers}")
+    require(not report.losses(), f"losses: {report.losses()}")
+
+
+@test(over={"2_threads": ("leaky_server", 2), "4_threads": ("leaky_server", 4),
+            "musl": ("leaky_server_musl", 2)})
+def three_sites(row):
+    program, threads = row
+    check_three_sites(threads=threads, program=program)
+
+
+@test(over={"2_threads": 2, "4_threads": 4})
+def clean_twin(threads):
+    report = watch_server("clean_server", threads)
+    require(not report.flagged(), "flagged: " + "; ".join(map(describe, report.flagged())))
+    left = [f for f in report.of("heap") if f["live_count"] and any(
+        simple_name(g["function"]) in ("handle_request", "worker_main") for g in f["stack"])]
+    require(not left, "left: " + "; ".join(map(describe, left)))
+
+
+# --- every function of every allocator ---
+
+
+def library(pattern):
+    paths = sorted(glob.glob(f"/usr/lib/*/{pattern}") + glob.glob(f"/usr/lib64/{pattern}"))
+    if not paths:
+        raise Skip(f"{pattern} is not installed")
+    return paths[0]
+
+
+def check_allocator(report, allocator):
+    target = report.document["targets"][0]
+    require(target["allocators"] == [allocator], f"allocators: {target['allocators']}")
+    require(not target["blind_spots"], f"blind spots: {target['blind_spots']}")
+
+
+def check_program(program, allocator, phases, preload=None, options=()):
+    env = {"LD_PRELOAD": library(preload)} if preload else None
+    with Workload(program, env=env) as workload:
+        report = observe(workload, *phases, options=options)
+        check_expectations(report, workload)
+        check_allocator(report, allocator)
+        flagged = [f for f in report.flagged(("leaking",))
+                   if not simple_name(f["stack"][0]["function"] or "").startswith("leak_")]
+        require(not flagged, "flagged: " + "; ".join(map(describe, flagged)))
+        workload.end()
+
+
+PRELOADS = {"jemalloc": "libjemalloc.so.2", "tcmalloc": "libtcmalloc_minimal.so.4",
+            "mimalloc": "libmimalloc.so.2"}
+
+APIS = {
+    "glibc": ("apis", "glibc"),
+    "glibc_static": ("apis_static", "glibc"),
+    "musl": ("apis_musl", "musl"),
+    "musl_static": ("apis_musl_static", "musl"),
+    "jemalloc": ("apis_jemalloc", "jemalloc"),
+    "jemalloc_static": ("apis_jemalloc_static", "jemalloc"),
+    "tcmalloc": ("apis_tcmalloc_minimal", "tcmalloc"),
+    "tcmalloc_static": ("apis_tcmalloc_minimal_static", "tcmalloc"),
+    "mimalloc": ("apis_mimalloc", "mimalloc"),
+    **{f"{name}_preloaded": ("apis", name, path) for name, path in PRELOADS.items()},
+}
+
+OPERATORS = {
+    "glibc": ("operators", "glibc"),
+    "glibc_static": ("operators_static", "glibc"),
+    "jemalloc": ("operators_jemalloc", "jemalloc"),
+    "jemalloc_static": ("operators_jemalloc_static", "jemalloc"),
+    "tcmalloc": ("operators_tcmalloc_minimal", "tcmalloc"),
+    "mimalloc": ("operators_mimalloc", "mimalloc"),
+    **{f"{name}_preloaded": ("operators", name, path) for name, path in PRELOADS.items()},
+}
+
+
+@test(over=APIS)
+def apis(variant):
+    """The C functions, realloc that fails, blocks that are mappings, the block of a new arena."""
+    program, allocator, *preload = variant
+    check_program(program, allocator, ["go", "threads"], *preload)
+
+
+@test(over=OPERATORS)
+def operators(variant):
+    program, allocator, *preload = variant
+    check_program(program, allocator, ["go"], *preload)
+
+
+@test(over={"glibc": "abandon", "jemalloc": "abandon_jemalloc",
+            "tcmalloc": "abandon_tcmalloc_minimal"})
+def abandon(program):
+    """Calls left by exception, longjmp and thread exit do not spoil later ones."""
+    with Workload(program) as workload:
+        report = observe(workload, "go 50")
+        check_expectations(report, workload)
+        workload.end()
+
+
+@test()
+def short_threads():
+    with Workload("threads") as workload:
+        report = observe(workload, "go 50")
+        check_expectations(report, workload)
+        require(not report.losses(), f"losses: {report.losses()}")
+        workload.end()
+
+
+@test()
+def inlined_frames():
+    with Workload("inlined") as workload:
+        report = observe(workload, "go")
+        check_expectations(report, workload)
+        frames = report.at("heap", "fill", {"inlined"})[0]["stack"]
+        require(frames[0]["function"] == "shop::take_from_shelf(unsigned long)",
+                f"the inlined function is shown as {frames[0]['function']}")
+        require(frames[0]["inlined"] and not frames[1]["inlined"], "not marked as inlined")
+        require(frames[1]["function"] ==
+                "shop::basket<unsigned long>::fill(unsigned long const&)",
+                f"the method is shown as {frames[1]['function']}")
+        with open(frames[0]["file"], encoding="utf-8") as source:
+            line = source.read().splitlines()[frames[0]["line"] - 1]
+        require("the leaking line" in line, f"line {frames[0]['line']} is {line!r}")
+        workload.end()
+
+
+# --- the ways to attach ---
+
+
+ATTACH = {mode: ("--attach", mode) for mode in ("session", "multi", "perf")}
+
+
+@test(name="attach.three_sites", over=ATTACH)
+def attach_three_sites(options):
+    check_three_sites(options)
+
+
+@test(name="attach.apis", over=ATTACH)
+def attach_apis(options):
+    check_program("apis", "glibc", ["go", "threads"], options=options)
+
+
+@test(name="attach.operators_jemalloc", over=ATTACH)
+def attach_operators(options):
+    check_program("operators_jemalloc", "jemalloc", ["go"], options=options)
+
+
+@test(name="attach.abandon", over=ATTACH)
+def attach_abandon(options):
+    with Workload("abandon_jemalloc") as workload:
+        report = observe(workload, "go 20", options=options)
+        require(report.document["overhead"]["attach_mode"] == options[1], "another way was taken")
+        check_expectations(report, workload)
+        workload.end()

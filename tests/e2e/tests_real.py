@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Real programs and surroundings: redis under load, a target in a container."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+from harness import (DEADLINE_S, Failure, Observer, Skip, Workload, check_conservation,
+                     check_expectations, describe, read_text, require,
+                     text_differences, wait_for, workload_path)
+from registry import test
+
+BENCHMARK_S = 60
+
+
+def redis(socket, *words):
+    return subprocess.run(["redis-cli", "-s", socket, *words], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=DEADLINE_S,
+                          check=False).stdout.decode().strip()
+
+
+def load_redis(socket, seconds):
+    """Runs redis-benchmark again and again for that long; returns requests per second seen."""
+    rates, deadline = [], time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        result = subprocess.run(
+            ["redis-benchmark", "-s", socket, "-c", "20", "-n", "40000", "-r", "10000", "-d", "64",
+             "-t", "set,get,lpush,lpop", "--csv"], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, timeout=DEADLINE_S, check=False)
+        text = result.stdout.decode(errors="replace")
+        require(result.returncode == 0 and "rror" not in text, f"redis-benchmark: {text}")
+        rates += [float(line.split('"')[3]) for line in text.splitlines()
+                  if line.startswith('"') and line.split('"')[3].replace(".", "").isdigit()]
+    return rates
+
+
+@test(name="redis", timeout=400, alone=True)
+def redis_server():
+    """A minute of Debian's redis-server under load: counted, unharmed, nothing flagged."""
+    for program in ("redis-server", "redis-benchmark", "redis-cli"):
+        if not shutil.which(program):
+            raise Skip(f"{program} is not installed")
+    with tempfile.TemporaryDirectory() as directory:
+        socket = os.path.join(directory, "socket")
+        server = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly",
+             "no", "--dir", directory], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(lambda: redis(socket, "PING") == "PONG", "redis to answer")
+            watch_redis(server, socket)
+        finally:
+            server.terminate()
+            server.wait(DEADLINE_S)
+
+
+def watch_redis(server, socket):
+    with Observer("-i", "5", pid=server.pid) as observer:
+        observer.wait_ready()
+        rates = load_redis(socket, BENCHMARK_S)
+        require(redis(socket, "PING") == "PONG", "redis does not answer")
+        report = observer.finish()
+        print(f"redis: {len(rates)} figures, {min(rates):.0f} to {max(rates):.0f} requests/s; "
+              f"{report.document['conservation']['heap']}")
+        allocators = report.document["targets"][0]["allocators"]
+        require("jemalloc" in allocators, f"jemalloc was not found: {allocators}")
+        require(report.document["conservation"]["heap"]["opened"] > 10000, "hardly counted")
+        flagged = report.flagged(("leaking",))
+        require(not flagged, "flagged: " + "; ".join(map(describe, flagged)))
+        check_conservation(report, in_flight=4)
+        require(server.poll() is None, f"redis is dead: {server.returncode}")
+        require(redis(socket, "SET", "after", "watch") == "OK", "redis does not work any more")
+        require(not text_differences(server.pid), "breakpoints left in redis")
+
+
+# --- containers ---
+
+
+def make_root(directory, program):
+    """A root directory that holds the program and its libraries, and nothing else."""
+    libraries = subprocess.run(["ldd", program], stdout=subprocess.PIPE, check=True)
+    paths = [word for line in libraries.stdout.decode().splitlines() for word in line.split()
+             if word.startswith("/")]
+    for path in paths:
+        place = directory + path
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        shutil.copy(path, place)
+    os.makedirs(os.path.join(directory, "opt"))
+    shutil.copy(program, os.path.join(directory, "opt/contained"))
+
+
+def only_child(pid):
+    children = read_text(f"/proc/{pid}/task/{pid}/children").split()
+    require(len(children) == 1, f"unshare has {len(children)} children")
+    return int(children[0])
+
+
+class Contained(Workload):
+    """A workload in mount and pid namespaces of its own, under another root."""
+
+    def __init__(self, root):
+        super().__init__("opt/contained", path="/opt/contained",
+                         prefix=["unshare", "-m", "-p", "--fork", "--kill-child", "chroot", root])
+        require(self.pid == 1, f"pid {self.pid} in its own namespace")
+        self.pid = only_child(self.process.pid)
+
+
+@test(over={"glibc": "apis", "jemalloc": "apis_jemalloc"})
+def container(program):
+    """A target with another root and pid namespace: found, counted and named through /proc."""
+    with tempfile.TemporaryDirectory() as root:
+        make_root(root, workload_path(program))
+        with Contained(root) as workload, Observer(pid=workload.pid) as observer:
+            observer.wait_ready()
+            workload.phase("go")
+            report = observer.finish()
+            check_expectations(report, workload, modules={"contained"})
+            frame = report.at("heap", "leak_malloc", {"contained"})[0]["stack"][0]
+            require(frame["module"] == "/opt/contained", f"module: {frame['module']}")
+            check_conservation(report)
+            if text_differences(workload.pid):
+                raise Failure("breakpoints left in the target")
+            workload.end()

@@ -1,0 +1,3 @@
+module leakbpf/workloads
+
+go 1.18

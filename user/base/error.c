@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "base/base.h"
+
+int error_set(struct error *error, int code, const char *format, ...)
+{
+	va_list args;
+
+	if (!error || error->text[0])
+		return code;
+	va_start(args, format);
+	vsnprintf(error->text, sizeof(error->text), format, args);
+	va_end(args);
+	return code;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The options that commands share (DESIGN section 4). Private to the module. */
+#ifndef CMD_OPTIONS_H
+#define CMD_OPTIONS_H
+
+#include "base/base.h"
+#include "probe/probe.h"
+#include "report/report.h"
+
+struct options {
+	pid_t *pids; /* owned */
+	size_t nr_pids, capacity;
+	bool follow;
+	double duration_s; /* 0: until Ctrl-C */
+	double interval_s;
+	unsigned int kinds; /* bit mask, 1 << enum lb_kind */
+	enum report_format format;
+	const char *output; /* NULL: standard output */
+	bool all_sites;
+	size_t top; /* 0: all */
+	bool quiet;
+	unsigned int verbose;
+	enum attach_mode attach;
+	uint32_t max_live; /* 0: default */
+	uint64_t min_objects;
+};
+
+/* What the options are when nothing is said. */
+void options_init(struct options *options);
+void options_done(struct options *options);
+/* Parses the arguments of watch. @flags as argp_parse(); without ARGP_NO_EXIT it prints what is
+ * wrong and exits. 0 or an errno. */
+int options_parse(int argc, char **argv, unsigned int flags, struct options *ret_options);
+
+/* Single values; @error says what is wrong. */
+int parse_pids(const char *text, struct options *options, struct error *error);
+int parse_kinds(const char *text, unsigned int *ret_kinds, struct error *error);
+int parse_seconds(const char *text, double least, double *ret_seconds, struct error *error);
+int parse_number(const char *text, uint64_t least, uint64_t most, uint64_t *ret_number,
+		 struct error *error);
+int parse_format(const char *text, enum report_format *ret_format, struct error *error);
+int parse_attach(const char *text, enum attach_mode *ret_mode, struct error *error);
+
+#endif

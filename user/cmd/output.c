@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "cmd/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool is_stdout(const char *path)
+{
+	return !path || strcmp(path, "-") == 0;
+}
+
+static int cannot_write(struct error *error, int code, const char *path, const char *why)
+{
+	return error_set(error, code, "cannot write the report to '%s': %s", path, why);
+}
+
+/* Is there something at @path that is written to as it is: a device, a pipe? */
+static bool is_special(const char *path)
+{
+	struct stat status;
+
+	return lstat(path, &status) == 0 && !S_ISREG(status.st_mode);
+}
+
+/* A new file beside @path, whose name goes to @name. Returns a descriptor. */
+static int open_temporary(const char *path, char name[PATH_MAX])
+{
+	int len = snprintf(name, PATH_MAX, "%s.%d.part", path, (int)getpid());
+	int fd;
+
+	if (len < 0 || len >= PATH_MAX)
+		return -ENAMETOOLONG;
+	fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_special(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static const char *reason(int code)
+{
+	return code == -ELOOP ? "it is a symbolic link, and those are not followed"
+			      : strerror(-code);
+}
+
+int output_check(const char *path, struct error *error)
+{
+	char name[PATH_MAX] = "";
+	int fd __cleanup_fd = -1;
+
+	if (is_stdout(path))
+		return 0;
+	if (is_special(path)) {
+		struct stat status;
+
+		/* opening a pipe would wait for its reader */
+		if (stat(path, &status) == 0 && S_ISFIFO(status.st_mode))
+			return 0;
+		fd = open_special(path);
+	} else {
+		fd = open_temporary(path, name);
+	}
+	if (fd < 0)
+		return cannot_write(error, fd, path, reason(fd));
+	if (name[0])
+		unlink(name);
+	return 0;
+}
+
+/* Writes and closes @fd. */
+static int write_and_close(int fd, const struct report *report,
+			   const struct report_options *options)
+{
+	FILE *out = fdopen(fd, "w");
+	int code;
+
+	if (!out) {
+		code = -errno;
+		close(fd);
+		return code;
+	}
+	code = report_write(out, report, options);
+	if (fclose(out) != 0 && !code)
+		code = -errno;
+	return code;
+}
+
+static int write_file(const char *path, const struct report *report,
+		      const struct report_options *options)
+{
+	char name[PATH_MAX] = "";
+	int fd, code;
+
+	if (is_special(path)) {
+		fd = open_special(path);
+		return fd < 0 ? fd : write_and_close(fd, report, options);
+	}
+	fd = open_temporary(path, name);
+	if (fd < 0)
+		return fd;
+	code = write_and_close(fd, report, options);
+	if (!code && rename(name, path) != 0)
+		code = -errno;
+	if (code)
+		unlink(name);
+	return code;
+}
+
+int output_write(const char *path, const struct report *report,
+		 const struct report_options *options, struct error *error)
+{
+	int code = is_stdout(path) ? report_write(stdout, report, options)
+				   : write_file(path, report, options);
+
+	if (!code || code == -EPIPE)
+		return code;
+	return cannot_write(error, code, is_stdout(path) ? "standard output" : path, reason(code));
+}

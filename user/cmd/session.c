@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "cmd/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RELIEVE_NS (NSEC_PER_SEC / 10)
+#define NAMING_NS  (NSEC_PER_SEC / 2) /* time to name stacks in one poll; the rest waits */
+#define NS_PER_MS  1e6
+
+static int out_of_memory(struct error *error)
+{
+	return error_set(error, -ENOMEM, "out of memory");
+}
+
+/* The parts that need nothing but memory. */
+static int session_init(struct session *session, const struct options *options, struct error *error)
+{
+	const struct trend_options trend = { .min_objects = options->min_objects };
+
+	*session = (struct session){
+		.options = options,
+		.symbolizer = symbolizer_new(),
+		.plans = plan_cache_new(),
+		.trend = trend_new(&trend),
+	};
+	if (session->symbolizer && session->plans && session->trend)
+		return 0;
+	return out_of_memory(error);
+}
+
+static int open_tracer(struct session *session, struct error *error)
+{
+	const struct tracer_options options = {
+		.mode = session->options->attach,
+		.max_live = session->options->max_live,
+		.follow = session->options->follow,
+	};
+	int code = tracer_open(&options, &session->tracer, error);
+
+	if (code)
+		return code;
+	code = ledger_open(tracer_skeleton(session->tracer), &session->ledger);
+	if (code)
+		return error_set(error, code, "cannot map the ledger: %s", strerror(-code));
+	return 0;
+}
+
+int session_open(struct session *session, const struct options *options, progress *tell,
+		 struct error *error)
+{
+	int code = session_init(session, options, error);
+	size_t i;
+
+	for (i = 0; !code && i < options->nr_pids; i++)
+		code = session_add_target(session, options->pids[i], error);
+	if (!code) {
+		tell("loading", NULL);
+		code = open_tracer(session, error);
+	}
+	for (i = 0; !code && i < session->nr_targets; i++) {
+		tell("attaching to", &session->targets[i]);
+		code = session_attach(session, i, error);
+	}
+	if (code)
+		return code;
+	session->start_ns = clock_monotonic_ns();
+	tracer_activate(session->tracer);
+	return session_poll(session, 0, false, error);
+}
+
+void session_done(struct session *session)
+{
+	size_t i;
+
+	ledger_free(session->ledger);
+	tracer_free(session->tracer);
+	trend_free(session->trend);
+	plan_cache_free(session->plans);
+	symbolizer_free(session->symbolizer);
+	snapshot_done(&session->snapshot);
+	for (i = 0; i < session->nr_targets; i++)
+		target_done(&session->targets[i]);
+	free(session->targets);
+	free(session->code_marks);
+	free(session->events);
+	free(session->findings);
+	*session = (struct session){ 0 };
+}
+
+void session_relieve(struct session *session)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
+	if (now_ns - session->relieved_ns < RELIEVE_NS)
+		return;
+	session->relieved_ns = now_ns;
+	ledger_relieve(session->ledger);
+}
+
+static void name_finding(struct session *session, struct finding *finding)
+{
+	const struct lb_site_key *key = &finding->site.key;
+	const uint64_t *pcs;
+	uint32_t flags;
+	size_t nr = ledger_stack(session->ledger, key->stack, &pcs, &flags);
+
+	if (nr > 0)
+		symbolizer_stack(session->symbolizer, (pid_t)key->tgid, key->stack, pcs, nr, flags,
+				 &finding->stack);
+}
+
+/* Names the stacks, the worst first. @limit_ns: leave the others unnamed after that time. */
+static void name_findings(struct session *session, uint64_t limit_ns)
+{
+	uint64_t start_ns = clock_monotonic_ns();
+	size_t i;
+
+	for (i = 0; i < session->nr_findings; i++) {
+		if (clock_monotonic_ns() - start_ns > limit_ns)
+			return;
+		name_finding(session, &session->findings[i]);
+		session_relieve(session);
+	}
+}
+
+static int read_ledger(struct session *session, bool with_ages)
+{
+	struct snapshot snapshot;
+	int code = ledger_read(session->ledger, with_ages, &snapshot);
+
+	if (code)
+		return code;
+	snapshot_done(&session->snapshot);
+	session->snapshot = snapshot;
+	session->nr_polls++;
+	return trend_push(session->trend, &session->snapshot);
+}
+
+int session_poll(struct session *session, size_t max_stable, bool with_ages, struct error *error)
+{
+	uint64_t start_ns = clock_monotonic_ns();
+	struct finding *findings;
+	size_t nr;
+	int code = read_ledger(session, with_ages);
+
+	if (!code)
+		code = trend_judge(session->trend, max_stable, &findings, &nr);
+	if (code)
+		return error_set(error, code, "cannot read the ledger: %s", strerror(-code));
+	free(session->findings);
+	session->findings = findings;
+	session->nr_findings = nr;
+	session->poll_ms = (double)(clock_monotonic_ns() - start_ns) / NS_PER_MS;
+	name_findings(session, with_ages ? UINT64_MAX : NAMING_NS);
+	return 0;
+}
+
+double session_seconds(const struct session *session)
+{
+	return (double)(clock_monotonic_ns() - session->start_ns) / (double)NSEC_PER_SEC;
+}
+
+struct report session_report(const struct session *session)
+{
+	return (struct report){
+		.duration_s = session_seconds(session),
+		.wall_s = time(NULL),
+		.nr_polls = session->nr_polls,
+		.judged = trend_can_judge(session->trend),
+		.polls_needed = TREND_MIN_POLLS,
+		.targets = session->targets,
+		.nr_targets = session->nr_targets,
+		.findings = session->findings,
+		.nr_findings = session->nr_findings,
+		.snapshot = &session->snapshot,
+		.attach_mode = attach_mode_name(tracer_mode(session->tracer)),
+		.poll_ms = session->poll_ms,
+	};
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * leakbpf watch: one thread, one poll(2). Every 100 ms the ledger is relieved; every interval it
+ * is read, judged and shown; signals and events of the targets come through descriptors.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "cmd/output.h"
+#include "cmd/screen.h"
+#include "cmd/session.h"
+
+#define TICK_MS    100
+#define TOP_STABLE 100 /* sites that do not grow, kept for the live table */
+
+struct watch {
+	const struct options *options;
+	struct session session;
+	struct screen screen;
+	uint64_t next_poll_ns;
+	bool stopping;
+};
+
+static uint64_t seconds_ns(double seconds)
+{
+	return (uint64_t)(seconds * (double)NSEC_PER_SEC);
+}
+
+/* A line on the terminal that the next one replaces. */
+static void tell_progress(const char *what, const struct target *target)
+{
+	if (!isatty(STDERR_FILENO) || log_get_level() == LOG_QUIET)
+		return;
+	if (!what)
+		fputs("\r\033[K", stderr);
+	else if (target)
+		fprintf(stderr, "\r\033[Kleakbpf: %s PID %d ...", what, (int)target->pid);
+	else
+		fprintf(stderr, "\r\033[Kleakbpf: %s ...", what);
+	fflush(stderr);
+}
+
+/* From now on signals are read, not suffered. Returns the descriptor. */
+static int open_signals(void)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+		return -errno;
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+/* The next Ctrl-C ends the program at once. */
+static void restore_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* Reads the ledger once more, with ages, and writes the report. */
+static int write_report(struct watch *watch, struct error *error)
+{
+	struct report_options look = screen_report_options(watch->options);
+	size_t stable = watch->options->all_sites ? SIZE_MAX : 0;
+	struct report report;
+	int code = session_poll(&watch->session, stable, true, error);
+
+	if (code)
+		return code;
+	screen_clear(&watch->screen);
+	report = session_report(&watch->session);
+	return output_write(watch->options->output, &report, &look, error);
+}
+
+static int handle_signals(struct watch *watch, int fd, struct error *error)
+{
+	struct signalfd_siginfo info;
+
+	while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		int code;
+
+		if (info.ssi_signo != SIGUSR1) {
+			watch->stopping = true;
+			return 0;
+		}
+		code = write_report(watch, error);
+		if (code)
+			return code;
+	}
+	return 0;
+}
+
+static int poll_once(struct watch *watch, struct error *error)
+{
+	struct report report;
+	int code;
+
+	session_rescan(&watch->session);
+	code = session_poll(&watch->session, TOP_STABLE, false, error);
+	if (code)
+		return code;
+	report = session_report(&watch->session);
+	code = screen_show(&watch->screen, &report);
+	return code == 0 || code == -EPIPE
+		       ? code
+		       : error_set(error, code, "cannot write to standard output: %s",
+				   strerror(-code));
+}
+
+/* Whatever is due now. */
+static int tick(struct watch *watch, struct error *error)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+	int code = 0;
+
+	session_relieve(&watch->session);
+	if (now_ns >= watch->next_poll_ns) {
+		code = poll_once(watch, error);
+		watch->next_poll_ns += seconds_ns(watch->options->interval_s);
+		if (watch->next_poll_ns < now_ns)
+			watch->next_poll_ns = now_ns + seconds_ns(watch->options->interval_s);
+	}
+	if (watch->options->duration_s > 0 &&
+	    now_ns - watch->session.start_ns >= seconds_ns(watch->options->duration_s))
+		watch->stopping = true;
+	return code;
+}
+
+static int run_loop(struct watch *watch, int signals, struct error *error)
+{
+	struct pollfd fds[] = {
+		{ .fd = signals, .events = POLLIN },
+		{ .fd = tracer_event_fd(watch->session.tracer), .events = POLLIN },
+	};
+	int code = 0;
+
+	watch->next_poll_ns = watch->session.start_ns + seconds_ns(watch->options->interval_s);
+	while (!code && !watch->stopping && session_is_alive(&watch->session)) {
+		if (poll(fds, ARRAY_SIZE(fds), TICK_MS) < 0 && errno != EINTR)
+			return error_set(error, -errno, "cannot wait for events: %s",
+					 strerror(errno));
+		if (fds[0].revents)
+			code = handle_signals(watch, signals, error);
+		if (!code && fds[1].revents)
+			session_handle_events(&watch->session);
+		if (!code)
+			code = tick(watch, error);
+	}
+	return code;
+}
+
+static int watch_processes(struct watch *watch, struct error *error)
+{
+	int signals __cleanup_fd = -1;
+	int code = output_check(watch->options->output, error);
+
+	if (!code)
+		code = session_open(&watch->session, watch->options, tell_progress, error);
+	tell_progress(NULL, NULL);
+	if (code)
+		return code;
+	signals = open_signals();
+	if (signals < 0)
+		return error_set(error, signals, "cannot receive signals: %s", strerror(-signals));
+	watch->screen = screen_open(watch->options);
+	code = run_loop(watch, signals, error);
+	restore_signals();
+	return code ? code : write_report(watch, error);
+}
+
+static enum log_level level_of(const struct options *options)
+{
+	if (options->quiet)
+		return LOG_QUIET;
+	if (options->verbose > 1)
+		return LOG_DEBUG;
+	return options->verbose ? LOG_VERBOSE : LOG_NORMAL;
+}
+
+int cmd_watch(int argc, char **argv)
+{
+	struct options options;
+	struct watch watch = { .options = &options };
+	struct error error = { 0 };
+	int code;
+
+	if (options_parse(argc, argv, 0, &options))
+		return EXIT_USAGE;
+	log_set_level(level_of(&options));
+	code = watch_processes(&watch, &error);
+	session_done(&watch.session);
+	options_done(&options);
+	if (!code || code == -EPIPE)
+		return EXIT_DONE;
+	fprintf(stderr, "leakbpf: %s\n", error.text);
+	return EXIT_FAILED;
+}

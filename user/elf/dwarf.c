@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Opening DWARF: of the file itself or of its separate debug file, with what dwz moved out.
+ *
+ * libdw is kept from opening files by itself, because the names come out of the (hostile) file: the
+ * alternate file is found here, and no function is called that looks for split DWARF (.dwo).
+ */
+#include <elfutils/libdwelf.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "elf/lines.h"
+
+#define MAX_SECTIONS    65536
+#define MAX_DWARF_BYTES (512ULL << 20) /* unpacked; libdw keeps all of it in memory */
+
+/* What the section costs in memory; UINT64_MAX: not to be had. */
+static uint64_t section_bytes(Elf_Scn *section, const GElf_Shdr *header)
+{
+	GElf_Chdr compression;
+
+	if (!(header->sh_flags & SHF_COMPRESSED))
+		return header->sh_size;
+	return gelf_getchdr(section, &compression) ? compression.ch_size : UINT64_MAX;
+}
+
+/* Has the file DWARF that is not too big for us? The old compressed form (.zdebug) is refused. */
+static bool has_dwarf(const struct image *image)
+{
+	Elf_Scn *section = NULL;
+	uint64_t total = 0;
+	bool found = false;
+	size_t names;
+
+	if (elf_getshdrstrndx(image->elf, &names))
+		return false;
+	for (int i = 0; i < MAX_SECTIONS; i++) {
+		const char *name;
+		GElf_Shdr header;
+
+		section = elf_nextscn(image->elf, section);
+		if (!section || !gelf_getshdr(section, &header))
+			break;
+		name = elf_strptr(image->elf, names, header.sh_name);
+		if (!name || header.sh_type == SHT_NOBITS)
+			continue;
+		if (!strncmp(name, ".zdebug_", 8))
+			return false;
+		if (strncmp(name, ".debug_", 7) != 0)
+			continue;
+		found |= !strcmp(name, ".debug_info");
+		if (__builtin_add_overflow(total, section_bytes(section, &header), &total) ||
+		    total > MAX_DWARF_BYTES)
+			return false;
+	}
+	return found;
+}
+
+/* Opens the alternate file when its build-id is the one asked for. */
+static struct image *open_alternate(const char *path, const void *id, size_t id_len)
+{
+	struct image *alternate __cleanup_image = NULL;
+
+	if (image_open(path, &alternate) || alternate->build_id_len != id_len ||
+	    memcmp(alternate->build_id, id, id_len) != 0)
+		return NULL;
+	return take(alternate);
+}
+
+/* .gnu_debugaltlink names it, absolute or relative to the debug file (dwz 0.15, dwz(1) -M). */
+static struct image *find_alternate(const struct image *image, const struct image *owner,
+				    const char *name, const void *id, size_t id_len)
+{
+	const char *roots[] = { image->debug_root, "" };
+	char directory[PATH_MAX] = "";
+	struct image *found = NULL;
+
+	if (*name != '/' && image_directory(owner, directory, sizeof(directory)))
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(roots) && !found; i++) {
+		struct buf path __cleanup_buf = { 0 };
+
+		if (!roots[i])
+			continue;
+		buf_printf(&path, "%s%s/%s", roots[i], directory, name);
+		if (!path.error)
+			found = open_alternate(path.data, id, id_len);
+	}
+	return found;
+}
+
+/* Without its alternate file the DWARF is refused: names would be missing everywhere, and libdw
+ * would go looking for the file itself. */
+static int set_alternate(struct lines *lines, const struct image *image, const struct image *owner)
+{
+	const char *name;
+	const void *id;
+	ssize_t id_len = dwelf_dwarf_gnu_debugaltlink(lines->dwarf, &name, &id);
+
+	if (id_len == 0)
+		return 0;
+	if (id_len < 0)
+		return -ENOEXEC;
+	lines->alternate = find_alternate(image, owner, name, id, (size_t)id_len);
+	if (!lines->alternate || !has_dwarf(lines->alternate))
+		return -ENOENT;
+	lines->alternate_dwarf = dwarf_begin_elf(lines->alternate->elf, DWARF_C_READ, NULL);
+	if (!lines->alternate_dwarf)
+		return -ENOEXEC;
+	dwarf_setalt(lines->dwarf, lines->alternate_dwarf);
+	return 0;
+}
+
+DEFINE_CLEANUP(lines, struct lines *, lines_free(*value))
+
+static struct lines *open_lines(const struct image *image, const struct image *owner)
+{
+	struct lines *lines __cleanup_of(lines) = calloc(1, sizeof(*lines));
+
+	if (!lines)
+		return NULL;
+	lines->dwarf = dwarf_begin_elf(owner->elf, DWARF_C_READ, NULL);
+	if (!lines->dwarf || set_alternate(lines, image, owner) || lines_list_units(lines))
+		return NULL;
+	return take(lines);
+}
+
+struct lines *image_lines(struct image *image)
+{
+	if (image->lines_loaded)
+		return image->lines;
+	image->lines_loaded = true;
+	image_load_companions(image);
+	if (has_dwarf(image))
+		image->lines = open_lines(image, image);
+	else if (image->debug && has_dwarf(image->debug))
+		image->lines = open_lines(image, image->debug);
+	return image->lines;
+}
+
+struct lines *lines_free(struct lines *lines)
+{
+	if (!lines)
+		return NULL;
+	for (size_t i = 0; i < lines->nr_units; i++)
+		code_ranges_done(&lines->units[i].functions);
+	free(lines->units);
+	code_ranges_done(&lines->unit_ranges);
+	dwarf_end(lines->dwarf);
+	dwarf_end(lines->alternate_dwarf);
+	image_free(lines->alternate);
+	free(lines);
+	return NULL;
+}

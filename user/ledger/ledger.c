@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "ledger/ledger.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "leakbpf.skel.h"
+
+/* The context of the walk programs: struct walk_request of bpf/ledger.bpf.c. */
+struct walk_request {
+	__u32 tgid;
+	__u32 shift;
+	__u64 before_ns;
+	__u64 done;
+};
+
+/* What all sites of forgotten processes had opened and closed. */
+struct forgotten {
+	uint64_t opened[LB_KIND_MAX];
+	uint64_t closed[LB_KIND_MAX];
+};
+
+struct ledger {
+	struct leakbpf *skeleton;
+	struct lb_site *sites; /* mapped */
+	uint64_t *oldest;      /* mapped */
+	size_t max_sites;
+	uint64_t max_live;
+	int nr_cpus;
+	struct lb_stats *cpu_stats; /* room for one reading of every CPU */
+	struct forgotten forgotten;
+	uint64_t checked_live; /* live entries when they were last counted ... */
+	uint64_t checked_hits; /* ... and the hits at that moment */
+	uint64_t pcs[LB_MAX_FRAMES];
+};
+
+DEFINE_CLEANUP(ledger, struct ledger *, ledger_free(*value))
+
+static size_t round_to_page(size_t bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (bytes + page - 1) & ~(page - 1);
+}
+
+static int map_array(const struct bpf_map *map, size_t element_bytes, void **ret_elements)
+{
+	size_t bytes = round_to_page(bpf_map__max_entries(map) * element_bytes);
+	void *elements = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	if (elements == MAP_FAILED)
+		return -errno;
+	*ret_elements = elements;
+	return 0;
+}
+
+static void unmap_array(void *elements, size_t nr, size_t element_bytes)
+{
+	if (elements)
+		munmap(elements, round_to_page(nr * element_bytes));
+}
+
+int ledger_open(struct leakbpf *skeleton, struct ledger **ret_ledger)
+{
+	struct ledger *ledger __cleanup_of(ledger) = calloc(1, sizeof(*ledger));
+	int error;
+
+	if (!ledger)
+		return -ENOMEM;
+	ledger->skeleton = skeleton;
+	ledger->max_sites = bpf_map__max_entries(skeleton->maps.sites);
+	ledger->max_live = bpf_map__max_entries(skeleton->maps.live);
+	ledger->nr_cpus = libbpf_num_possible_cpus();
+	if (ledger->nr_cpus < 0)
+		return ledger->nr_cpus;
+	ledger->cpu_stats = calloc((size_t)ledger->nr_cpus, sizeof(*ledger->cpu_stats));
+	if (!ledger->cpu_stats)
+		return -ENOMEM;
+	error = map_array(skeleton->maps.sites, sizeof(*ledger->sites), (void **)&ledger->sites);
+	if (error)
+		return error;
+	error = map_array(skeleton->maps.oldest, sizeof(*ledger->oldest), (void **)&ledger->oldest);
+	if (error)
+		return error;
+	*ret_ledger = take(ledger);
+	return 0;
+}
+
+struct ledger *ledger_free(struct ledger *ledger)
+{
+	if (!ledger)
+		return NULL;
+	unmap_array(ledger->sites, ledger->max_sites, sizeof(*ledger->sites));
+	unmap_array(ledger->oldest, ledger->max_sites, sizeof(*ledger->oldest));
+	free(ledger->cpu_stats);
+	free(ledger);
+	return NULL;
+}
+
+/* Adds the counters of one CPU; they are all 64-bit numbers. */
+static void stats_sum(struct lb_stats *sum, const struct lb_stats *addend)
+{
+	const __u64 *from = (const __u64 *)addend;
+	__u64 *to = (__u64 *)sum;
+
+	for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+		to[i] += from[i];
+}
+
+static int stats_read(struct ledger *ledger, struct lb_stats *ret_stats)
+{
+	struct lb_stats sum = { 0 };
+	__u32 zero = 0;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(ledger->skeleton->maps.stats), &zero,
+				ledger->cpu_stats))
+		return -errno;
+	for (int cpu = 0; cpu < ledger->nr_cpus; cpu++)
+		stats_sum(&sum, &ledger->cpu_stats[cpu]);
+	*ret_stats = sum;
+	return 0;
+}
+
+/* Runs a program that walks the live entries in the kernel. */
+static int run_walk(const struct bpf_program *program, struct walk_request *request)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = request, .ctx_size_in = sizeof(*request));
+
+	return bpf_prog_test_run_opts(bpf_program__fd(program), &options);
+}
+
+static size_t nr_slots(const struct ledger *ledger)
+{
+	size_t nr = __atomic_load_n(&ledger->skeleton->bss->control.nr_sites, __ATOMIC_ACQUIRE);
+
+	return MIN(nr, ledger->max_sites);
+}
+
+/* Copies a site that may be counting meanwhile, closed before opened: never more is closed than
+ * opened. The slot is not in use when the tgid is 0. */
+static struct lb_site site_copy(const struct lb_site *site)
+{
+	struct lb_site copy = { .key = site->key };
+
+	copy.closed = __atomic_load_n(&site->closed, __ATOMIC_ACQUIRE);
+	copy.closed_weight = __atomic_load_n(&site->closed_weight, __ATOMIC_ACQUIRE);
+	copy.untracked = __atomic_load_n(&site->untracked, __ATOMIC_ACQUIRE);
+	copy.untracked_weight = __atomic_load_n(&site->untracked_weight, __ATOMIC_ACQUIRE);
+	copy.opened = __atomic_load_n(&site->opened, __ATOMIC_ACQUIRE);
+	copy.opened_weight = __atomic_load_n(&site->opened_weight, __ATOMIC_ACQUIRE);
+	return copy;
+}
+
+/*
+ * How much of @opened is live, when @untracked of it was not followed and @closed of the rest is
+ * closed: the followed part stands for all. Never more than was opened.
+ */
+static uint64_t estimate_live(uint64_t opened, uint64_t untracked, uint64_t closed)
+{
+	uint64_t tracked = opened > untracked ? opened - untracked : 0;
+	uint64_t live = tracked > closed ? tracked - closed : 0;
+
+	if (!untracked || !tracked)
+		return live;
+	return MIN(opened, (uint64_t)((double)live * ((double)opened / (double)tracked) + 0.5));
+}
+
+static struct site_count site_count(const struct lb_site *site, uint64_t oldest_ns)
+{
+	struct site_count count = {
+		.key = site->key,
+		.opened_count = site->opened,
+		.opened_bytes = site->opened_weight,
+		.oldest_ns = oldest_ns,
+		.estimated = site->untracked > 0,
+	};
+
+	count.live_count = estimate_live(site->opened, site->untracked, site->closed);
+	count.live_bytes =
+		estimate_live(site->opened_weight, site->untracked_weight, site->closed_weight);
+	count.closed_count = count.opened_count - count.live_count;
+	count.closed_bytes = count.opened_bytes - count.live_bytes;
+	return count;
+}
+
+static int compare_sites(const void *a, const void *b)
+{
+	const struct site_count *first = a, *second = b;
+
+	return site_key_compare(&first->key, &second->key);
+}
+
+static void totals_add(struct snapshot *snapshot, const struct lb_site *site)
+{
+	uint32_t kind = site->key.kind;
+
+	if (kind >= LB_KIND_MAX)
+		return;
+	snapshot->opened[kind] += site->opened - MIN(site->untracked, site->opened);
+	snapshot->closed[kind] += site->closed;
+}
+
+static int read_sites(struct ledger *ledger, bool with_ages, struct snapshot *snapshot)
+{
+	size_t nr = nr_slots(ledger);
+
+	snapshot->sites = calloc(nr ? nr : 1, sizeof(*snapshot->sites));
+	if (!snapshot->sites)
+		return -ENOMEM;
+	memcpy(snapshot->opened, ledger->forgotten.opened, sizeof(snapshot->opened));
+	memcpy(snapshot->closed, ledger->forgotten.closed, sizeof(snapshot->closed));
+	for (size_t slot = 0; slot < nr; slot++) {
+		struct lb_site site = site_copy(&ledger->sites[slot]);
+
+		if (!site.key.tgid)
+			continue;
+		snapshot->sites[snapshot->nr_sites++] =
+			site_count(&site, with_ages ? ledger->oldest[slot] : 0);
+		totals_add(snapshot, &site);
+	}
+	qsort(snapshot->sites, snapshot->nr_sites, sizeof(*snapshot->sites), compare_sites);
+	return 0;
+}
+
+static uint64_t live_of(const struct snapshot *snapshot, enum lb_kind kind)
+{
+	uint64_t opened = snapshot->opened[kind], closed = snapshot->closed[kind];
+
+	return opened > closed ? opened - closed : 0;
+}
+
+int ledger_read(struct ledger *ledger, bool with_ages, struct snapshot *ret_snapshot)
+{
+	struct snapshot snapshot __attribute__((cleanup(snapshot_done))) = {
+		.time_ns = clock_monotonic_ns(),
+		.sample_shift = ledger->skeleton->bss->control.sample_shift,
+		.max_live = ledger->max_live,
+	};
+	struct walk_request request = { 0 };
+	int error;
+
+	if (with_ages) {
+		memset(ledger->oldest, 0, nr_slots(ledger) * sizeof(*ledger->oldest));
+		error = run_walk(ledger->skeleton->progs.ledger_ages, &request);
+		if (error)
+			return error;
+	}
+	error = read_sites(ledger, with_ages, &snapshot);
+	if (!error)
+		error = stats_read(ledger, &snapshot.stats);
+	if (error)
+		return error;
+	snapshot.nr_live = live_of(&snapshot, LB_KIND_HEAP);
+	*ret_snapshot = snapshot;
+	snapshot.sites = NULL;
+	return 0;
+}
+
+void snapshot_done(struct snapshot *snapshot)
+{
+	free(snapshot->sites);
+	snapshot->sites = NULL;
+	snapshot->nr_sites = 0;
+}
+
+/* Reads @nr frames from index @offset: the batch call wants the key before the first one. */
+static int read_frames(struct ledger *ledger, uint32_t offset, uint32_t nr)
+{
+	__u32 before = offset - 1, after;
+	__u32 keys[LB_MAX_FRAMES];
+
+	if (bpf_map_lookup_batch(bpf_map__fd(ledger->skeleton->maps.frames),
+				 offset ? &before : NULL, &after, keys, ledger->pcs, &nr, NULL) &&
+	    errno != ENOENT)
+		return -errno;
+	return (int)nr;
+}
+
+size_t ledger_stack(struct ledger *ledger, uint64_t id, const uint64_t **ret_pcs,
+		    uint32_t *ret_flags)
+{
+	struct lb_stack stack;
+	int nr;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(ledger->skeleton->maps.stacks), &id, &stack))
+		return 0;
+	if (!stack.nr_frames || stack.nr_frames > LB_MAX_FRAMES)
+		return 0;
+	nr = read_frames(ledger, stack.offset, stack.nr_frames);
+	if (nr <= 0)
+		return 0;
+	*ret_pcs = ledger->pcs;
+	*ret_flags = stack.flags;
+	return (size_t)nr;
+}
+
+/* Counts what the live map holds. */
+static uint64_t count_live(struct ledger *ledger)
+{
+	uint64_t live = 0;
+
+	for (size_t slot = 0, nr = nr_slots(ledger); slot < nr; slot++) {
+		struct lb_site site = site_copy(&ledger->sites[slot]);
+		uint64_t gone = site.untracked + site.closed;
+
+		if (site.key.tgid && site.key.kind != LB_KIND_MMAP && site.opened > gone)
+			live += site.opened - gone;
+	}
+	return live;
+}
+
+int ledger_relieve(struct ledger *ledger)
+{
+	uint64_t limit = ledger->max_live / 4 * 3, hits = 0;
+	struct walk_request request = { 0 };
+	struct lb_stats stats;
+	int error = stats_read(ledger, &stats);
+
+	if (error)
+		return error;
+	for (int kind = 0; kind < LB_KIND_MAX; kind++)
+		hits += stats.count[kind][LB_COUNT_HITS];
+	if (ledger->checked_live + (hits - ledger->checked_hits) < limit)
+		return 0;
+	ledger->checked_hits = hits;
+	ledger->checked_live = count_live(ledger);
+	if (ledger->checked_live < limit)
+		return 0;
+	request.shift = ledger->skeleton->bss->control.sample_shift + 1;
+	error = run_walk(ledger->skeleton->progs.ledger_thin, &request);
+	if (error)
+		return error;
+	ledger->checked_live = count_live(ledger);
+	return 1;
+}
+
+/* Frees the slot of a site whose live entries are gone. */
+static int slot_release(struct ledger *ledger, uint32_t slot)
+{
+	struct lb_site *site = &ledger->sites[slot];
+	uint32_t kind = site->key.kind;
+
+	if (kind < LB_KIND_MAX) {
+		ledger->forgotten.opened[kind] += site->opened - MIN(site->untracked, site->opened);
+		ledger->forgotten.closed[kind] += site->closed;
+	}
+	if (bpf_map_delete_elem(bpf_map__fd(ledger->skeleton->maps.site_index), &site->key))
+		return -errno;
+	memset(site, 0, sizeof(*site));
+	if (bpf_map_update_elem(bpf_map__fd(ledger->skeleton->maps.free_slots), NULL, &slot, 0))
+		return -errno;
+	return 0;
+}
+
+int ledger_close_process(struct ledger *ledger, uint32_t tgid, uint64_t before_ns)
+{
+	struct walk_request request = { .tgid = tgid, .before_ns = before_ns };
+
+	return run_walk(ledger->skeleton->progs.ledger_close_process, &request);
+}
+
+int ledger_forget(struct ledger *ledger, uint32_t tgid)
+{
+	int error = ledger_close_process(ledger, tgid, UINT64_MAX);
+
+	for (size_t slot = 0, nr = nr_slots(ledger); !error && slot < nr; slot++)
+		if (ledger->sites[slot].key.tgid == tgid)
+			error = slot_release(ledger, (uint32_t)slot);
+	return error;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * BPF maps -> one sorted snapshot plus losses. Reads memory-mapped arrays: a poll costs no system
+ * call per site.
+ */
+#ifndef LEDGER_LEDGER_H
+#define LEDGER_LEDGER_H
+
+#include "base/base.h"
+#include "model.h"
+
+struct leakbpf; /* the skeleton, seen by probe/ and ledger/ only */
+struct ledger;
+
+/* Maps the arrays of the loaded @skeleton, which must outlive the ledger. */
+int ledger_open(struct leakbpf *skeleton, struct ledger **ret_ledger);
+struct ledger *ledger_free(struct ledger *ledger);
+/* Reads sites and counters. @with_ages: also walks the live entries in the kernel for oldest_ns
+ * (costs time in proportion to them). */
+int ledger_read(struct ledger *ledger, bool with_ages, struct snapshot *ret_snapshot);
+/* The program counters of stack @id, innermost first: how many. They stay in the ledger until the
+ * next call. 0: not stored (yet). */
+size_t ledger_stack(struct ledger *ledger, uint64_t id, const uint64_t **ret_pcs,
+		    uint32_t *ret_flags);
+/* Raises the sampling and thins the live map when it is nearly full. Call it every 100 ms.
+ * Returns 1 when it did, 0 when there was nothing to do. */
+int ledger_relieve(struct ledger *ledger);
+/* Closes what process @tgid opened before @before_ns: it has ended or replaced its program. */
+int ledger_close_process(struct ledger *ledger, uint32_t tgid, uint64_t before_ns);
+/* Forgets all of process @tgid, which has ended: live entries, sites, slots. */
+int ledger_forget(struct ledger *ledger, uint32_t tgid);
+void snapshot_done(struct snapshot *snapshot);
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Attaching the plan of one process: verify each place, group the places by program, link. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "probe/tracer.h"
+
+#define PLACES_MAX 512 /* of one file */
+#define INT3       0xcc
+#define NOP5       "\x0f\x1f\x44\x00\x00"
+
+/* The programs that serve one sort of call. */
+struct programs {
+	struct bpf_program *session, *entry, *exit; /* exit NULL: the return is not of interest */
+};
+
+/* The sorts of calls, each with programs of its own. */
+enum sort { SORT_HEAP, SORT_FREE, SORT_MMAP, SORT_SHELTER, SORT_MAX };
+
+static enum sort sort_of(const struct call *call)
+{
+	if (call->call == LB_CALL_SHELTER)
+		return SORT_SHELTER;
+	if (call->call == LB_CALL_FREE)
+		return SORT_FREE;
+	return call->kind == LB_KIND_MMAP ? SORT_MMAP : SORT_HEAP;
+}
+
+static struct programs programs_of(struct leakbpf *skeleton, enum sort sort)
+{
+	switch (sort) {
+	case SORT_FREE:
+		return (struct programs){ .entry = skeleton->progs.heap_free };
+	case SORT_MMAP:
+		return (struct programs){ skeleton->progs.mmap_session, skeleton->progs.mmap_entry,
+					  skeleton->progs.mmap_exit };
+	case SORT_SHELTER:
+		return (struct programs){ skeleton->progs.shelter_session,
+					  skeleton->progs.shelter_entry,
+					  skeleton->progs.shelter_exit };
+	default:
+		return (struct programs){ skeleton->progs.heap_session, skeleton->progs.heap_entry,
+					  skeleton->progs.heap_exit };
+	}
+}
+
+/* --- does the target's memory hold what was decoded from the file? --- */
+
+static bool is_traced(pid_t pid)
+{
+	char path[64];
+	char *text __cleanup_string = NULL;
+	const char *field;
+	size_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	if (io_read_file(path, 1 << 16, &text, &len))
+		return false;
+	field = strstr(text, "TracerPid:");
+	return field && strtol(field + strlen("TracerPid:"), NULL, 10) != 0;
+}
+
+/*
+ * Equal bytes, or those that an attached uprobe leaves: a breakpoint, or a call in place of a 5-byte
+ * nop (Linux 6.18, arch/x86/kernel/uprobes.c, arch_uprobe_optimize()). A breakpoint may as well be
+ * a debugger's, which a probe must not touch.
+ */
+static bool instruction_matches(const struct placement *placement, const uint8_t *memory,
+				bool traced)
+{
+	if (!memcmp(memory, placement->instruction, placement->instruction_len))
+		return true;
+	if (traced)
+		return false;
+#if defined(__x86_64__)
+	if (memory[0] == INT3)
+		return !memcmp(memory + 1, placement->instruction + 1,
+			       (size_t)placement->instruction_len - 1);
+	return placement->instruction_len == 5 && !memcmp(placement->instruction, NOP5, 5) &&
+	       memory[0] == 0xe8;
+#else
+	return false;
+#endif
+}
+
+static const struct mapping *find_text(const struct maps *maps, const struct object_plan *object,
+				       uint64_t offset)
+{
+	for (size_t i = 0; i < maps->nr_mappings; i++) {
+		const struct mapping *mapping = &maps->mappings[i];
+
+		if (mapping->dev == object->dev && mapping->inode == object->inode &&
+		    mapping->perms[2] == 'x' && offset >= mapping->file_offset &&
+		    offset - mapping->file_offset < mapping->end - mapping->start)
+			return mapping;
+	}
+	return NULL;
+}
+
+/* What places are checked against: the process's mappings and memory. */
+struct verifier {
+	const struct maps *maps;
+	int memory_fd;
+	bool traced;
+};
+
+static bool place_is_verified(const struct verifier *verifier, const struct object_plan *object,
+			      const struct site_probe *probe)
+{
+	const struct placement *placement = &probe->placement;
+	const struct mapping *text = find_text(verifier->maps, object, placement->offset);
+	uint8_t memory[sizeof(placement->instruction)];
+
+	if (!text || placement->instruction_len > sizeof(memory) ||
+	    io_pread_full(verifier->memory_fd, memory, placement->instruction_len,
+			  text->start + placement->offset - text->file_offset))
+		return false;
+	return instruction_matches(placement, memory, verifier->traced);
+}
+
+/* --- links --- */
+
+/* The places of one sort in one file. */
+struct places {
+	uint64_t *offsets; /* owned */
+	uint64_t *cookies; /* owned */
+	uint32_t nr;
+};
+
+static void places_done(struct places *places)
+{
+	free(places->offsets);
+	free(places->cookies);
+}
+
+static int places_collect(const struct object_plan *object, const bool *verified, enum sort sort,
+			  struct places *ret_places)
+{
+	struct places places __attribute__((cleanup(places_done))) = { 0 };
+
+	places.offsets = calloc(object->nr_probes + 1, sizeof(*places.offsets));
+	places.cookies = calloc(object->nr_probes + 1, sizeof(*places.cookies));
+	if (!places.offsets || !places.cookies)
+		return -ENOMEM;
+	for (size_t i = 0; i < object->nr_probes; i++) {
+		if (!verified[i] || sort_of(object->probes[i].call) != sort)
+			continue;
+		places.offsets[places.nr] = object->probes[i].placement.offset;
+		places.cookies[places.nr++] = object->probes[i].cookie;
+	}
+	*ret_places = places;
+	places = (struct places){ 0 };
+	return 0;
+}
+
+static int attach_program(struct tracer *tracer, struct attachment *attachment,
+			  const struct bpf_program *program, bool at_return,
+			  const struct link_places *places)
+{
+	struct link *link = &attachment->links[attachment->nr_links];
+	int error;
+
+	if (tracer->mode == ATTACH_PERF)
+		error = link_attach_perf(program, at_return, places, link);
+	else
+		error = link_attach_multi(program, attach_mode_type(tracer->mode, program),
+					  at_return, places, link);
+	if (!error)
+		attachment->nr_links++;
+	return error;
+}
+
+/* Returns are attached before entries: a return without its entry is ignored. */
+static int attach_sort(struct tracer *tracer, struct attachment *attachment, enum sort sort,
+		       const struct places *places)
+{
+	struct programs programs = programs_of(tracer->skeleton, sort);
+	struct link_places link_places = {
+		.path = attachment->open_path,
+		.pid = attachment->pid,
+		.offsets = places->offsets,
+		.cookies = places->cookies,
+		.nr = places->nr,
+	};
+	int error;
+
+	if (!places->nr)
+		return 0;
+	if (programs.session && tracer->mode == ATTACH_SESSION)
+		return attach_program(tracer, attachment, programs.session, false, &link_places);
+	if (programs.exit) {
+		error = attach_program(tracer, attachment, programs.exit, true, &link_places);
+		if (error)
+			return error;
+	}
+	return attach_program(tracer, attachment, programs.entry, false, &link_places);
+}
+
+static int attachment_begin(pid_t pid, const struct object_plan *object,
+			    struct attachment *ret_attachment)
+{
+	struct attachment attachment = {
+		.pid = pid,
+		.dev = object->dev,
+		.inode = object->inode,
+		.open_path = strdup(object->open_path),
+		.offsets = calloc(object->nr_probes + 1, sizeof(uint64_t)),
+	};
+
+	if (!attachment.open_path || !attachment.offsets) {
+		attachment_done(&attachment);
+		return -ENOMEM;
+	}
+	*ret_attachment = attachment;
+	return 0;
+}
+
+void attachment_done(struct attachment *attachment)
+{
+	for (size_t i = 0; i < attachment->nr_links; i++)
+		link_done(&attachment->links[i]);
+	free(attachment->open_path);
+	free(attachment->offsets);
+	*attachment = (struct attachment){ 0 };
+}
+
+/* Which places hold the decoded instruction; the others are told as blind spots. */
+static int verify_places(const struct verifier *verifier, struct plan *plan,
+			 const struct object_plan *object, bool *verified)
+{
+	for (size_t i = 0; i < object->nr_probes; i++) {
+		verified[i] = place_is_verified(verifier, object, &object->probes[i]);
+		if (!verified[i] &&
+		    plan_add_blind_spot(
+			    plan,
+			    "%s in %s is not watched: the code in memory is not that of "
+			    "the file",
+			    object->probes[i].symbol, object->path))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int attach_object(struct tracer *tracer, pid_t pid, const struct verifier *verifier,
+			 struct plan *plan, const struct object_plan *object)
+{
+	struct attachment attachment __attribute__((cleanup(attachment_done))) = { 0 };
+	bool verified[PLACES_MAX];
+	int error;
+
+	if (object->nr_probes > ARRAY_SIZE(verified))
+		return -E2BIG;
+	error = attachment_begin(pid, object, &attachment);
+	if (!error)
+		error = verify_places(verifier, plan, object, verified);
+	for (enum sort sort = 0; !error && sort < SORT_MAX; sort++) {
+		struct places places __attribute__((cleanup(places_done))) = { 0 };
+
+		error = places_collect(object, verified, sort, &places);
+		if (error)
+			break;
+		memcpy(attachment.offsets + attachment.nr_offsets, places.offsets,
+		       places.nr * sizeof(*places.offsets));
+		attachment.nr_offsets += places.nr;
+		error = attach_sort(tracer, &attachment, sort, &places);
+	}
+	if (!error)
+		error = tracer_keep(tracer, &attachment);
+	if (!error)
+		attachment = (struct attachment){ 0 };
+	return error;
+}
+
+static int open_verifier(pid_t pid, const struct maps *maps, struct verifier *ret_verifier)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	*ret_verifier = (struct verifier){ .maps = maps, .traced = is_traced(pid) };
+	ret_verifier->memory_fd = open(path, O_RDONLY | O_CLOEXEC);
+	return ret_verifier->memory_fd < 0 ? -errno : 0;
+}
+
+static int attach_objects(struct tracer *tracer, pid_t pid, const struct maps *maps,
+			  struct plan *plan, struct error *error)
+{
+	struct verifier verifier;
+	int code = open_verifier(pid, maps, &verifier);
+
+	if (code)
+		return error_set(error, code, "cannot read the memory of PID %d: %s", pid,
+				 strerror(-code));
+	for (size_t i = 0; !code && i < plan->nr_objects; i++) {
+		const struct object_plan *object = &plan->objects[i];
+
+		if (tracer_find(tracer, pid, object->dev, object->inode))
+			continue;
+		code = attach_object(tracer, pid, &verifier, plan, object);
+		if (code)
+			error_set(error, code, "cannot attach to %s in PID %d: %s", object->path,
+				  pid, strerror(-code));
+	}
+	close(verifier.memory_fd);
+	return code;
+}
+
+int tracer_attach(struct tracer *tracer, pid_t pid, struct plan *plan, struct error *error)
+{
+	struct maps maps __attribute__((cleanup(maps_done))) = { 0 };
+	__u32 tgid = (__u32)pid, one = 1;
+	int code = maps_read(pid, &maps);
+
+	if (code)
+		return error_set(error, code, "cannot read the mappings of PID %d: %s", pid,
+				 strerror(-code));
+	if (bpf_map_update_elem(bpf_map__fd(tracer->skeleton->maps.targets), &tgid, &one, BPF_ANY))
+		return error_set(error, -errno, "too many processes are watched: %s",
+				 strerror(errno));
+	code = attach_objects(tracer, pid, &maps, plan, error);
+	if (!code)
+		code = loader_attach(tracer, pid, &maps);
+	if (code)
+		return error_set(error, code, "cannot watch the dynamic linker of PID %d: %s", pid,
+				 strerror(-code));
+	return 0;
+}

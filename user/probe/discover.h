@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What one file offers to probe, whatever process maps it; private to probe/.
+ */
+#ifndef PROBE_DISCOVER_H
+#define PROBE_DISCOVER_H
+
+#include "probe/probe.h"
+
+/* A function that should be probed and can not be. */
+struct unplaced {
+	const struct call *call;
+	char *symbol; /* owned */
+	int error;    /* of placement_find() */
+};
+
+struct discovery {
+	bool is_go;
+	bool replaces_malloc;           /* defines plain malloc and is not the C library */
+	const char *allocator;          /* of the plain names; NULL: it does not define malloc */
+	const char *prefixed_allocator; /* of the prefixed ones; NULL: none */
+	struct site_probe *probes;
+	size_t nr_probes, capacity;
+	struct unplaced *unplaced;
+	size_t nr_unplaced, unplaced_capacity;
+};
+
+/* Looks through the file @image. 0 or -ENOMEM. */
+int discover(struct image *image, struct discovery *ret_discovery);
+void discovery_done(struct discovery *discovery);
+
+/* plan_cache.c: what the file at @path offers; *@ret_discovery is the cache's, valid until its
+ * next use. -errno: it can not be read. */
+int cache_discover(struct plan_cache *cache, const char *path,
+		   const struct discovery **ret_discovery);
+
+#endif

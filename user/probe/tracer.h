@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Private to probe/: the tracer and what it has attached. */
+#ifndef PROBE_TRACER_H
+#define PROBE_TRACER_H
+
+#include "probe/link.h"
+
+#include "leakbpf.skel.h" /* needs the types of leakbpf.h */
+
+#define ATTACHMENT_LINKS 8 /* at most: entry and exit of heap, mmap and shelter; free; loader */
+
+/* What is attached in one file for one process. */
+struct attachment {
+	pid_t pid;
+	uint64_t dev, inode;
+	char *open_path;   /* owned */
+	uint64_t *offsets; /* every place of the file; owned */
+	uint32_t nr_offsets;
+	struct link links[ATTACHMENT_LINKS];
+	size_t nr_links;
+};
+
+struct tracer {
+	struct leakbpf *skeleton;
+	struct ring_buffer *events;
+	enum attach_mode mode;
+	struct attachment *attachments;
+	size_t nr_attachments;
+	size_t capacity;
+	void (*handle)(const struct lb_event *event, void *context); /* while events are read */
+	void *context;
+};
+
+void attachment_done(struct attachment *attachment);
+/* NULL: nothing is attached for @pid in that file yet. */
+struct attachment *tracer_find(struct tracer *tracer, pid_t pid, uint64_t dev, uint64_t inode);
+/* Takes over @attachment on success. */
+int tracer_keep(struct tracer *tracer, struct attachment *attachment);
+/* Attaches to the function that the dynamic linker calls when its list of objects has changed. */
+int loader_attach(struct tracer *tracer, pid_t pid, const struct maps *maps);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One process: identity, mappings, files behind them (through /proc/PID/root, exe and map_files,
+ * so containers and deleted files work), allocators it uses; address -> frames.
+ */
+#ifndef PROC_PROC_H
+#define PROC_PROC_H
+
+#include "base/base.h"
+#include "elf/elf.h"
+#include "model.h"
+
+/* --- target.c --- */
+/* Identifies process @pid and what it runs. @error gets the sentence on failure:
+ * -ESRCH no such process, -EINVAL kernel thread or zombie or a thread id, -EACCES no right. */
+int target_open(pid_t pid, struct target *ret_target, struct error *error);
+/* The same process still runs (same start time)? */
+bool target_is_alive(const struct target *target);
+void target_done(struct target *target);
+
+/* --- maps.c --- */
+struct mapping {
+	uint64_t start, end;
+	uint64_t file_offset;
+	uint64_t dev, inode; /* 0: anonymous */
+	char perms[5];
+	bool deleted;
+	char *path; /* as in /proc/PID/maps without " (deleted)"; "" anonymous; owned */
+};
+
+struct maps {
+	struct mapping *mappings; /* sorted by start */
+	size_t nr_mappings;
+	size_t capacity;
+};
+
+/* Reads /proc/@pid/maps. */
+int maps_read(pid_t pid, struct maps *ret_maps);
+/* Parses text in the format of /proc/PID/maps (exposed for tests and fuzzing). */
+int maps_parse(const char *text, size_t len, struct maps *ret_maps);
+const struct mapping *maps_find(const struct maps *maps, uint64_t address);
+void maps_done(struct maps *maps);
+
+/* --- object.c: the distinct files mapped executable --- */
+/* Fills @ret_path with a path through which the observer can open the file behind @mapping:
+ * map_files, root + path, or exe. 0 or -errno (then none works). */
+int mapping_open_path(pid_t pid, const struct mapping *mapping, char *ret_path, size_t size);
+
+/* --- symbolizer.c --- */
+/* Names addresses of many processes. Opened images are cached by build-id (or dev+inode). Keeps
+ * the mappings last seen of each process, so that stacks of a process that has just exited still
+ * get names. */
+struct symbolizer;
+struct symbolizer *symbolizer_new(void);
+struct symbolizer *symbolizer_free(struct symbolizer *symbolizer);
+/* (Re-)reads the mappings and opens what is needed later of process @pid. Call it when the target
+ * is first seen and each time it has loaded a library; cheap when nothing changed. */
+int symbolizer_refresh(struct symbolizer *symbolizer, pid_t pid);
+/* Forgets process @pid. */
+void symbolizer_forget(struct symbolizer *symbolizer, pid_t pid);
+/* Names the stack of @nr_pcs program counters (innermost first; all of them return addresses, so
+ * the line looked up is that of pc - 1). Inlined frames are added. The result is owned by the
+ * symbolizer and cached by (pid, id). */
+int symbolizer_stack(struct symbolizer *symbolizer, pid_t pid, uint64_t id, const uint64_t *pcs,
+		     size_t nr_pcs, uint32_t flags, const struct stack **ret_stack);
+
+#endif

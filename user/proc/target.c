@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A process to watch: who it is and what it runs.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proc/proc.h"
+#include "proc/stat.h"
+
+static int check_thread(pid_t pid, struct error *error)
+{
+	pid_t process, inner;
+	int err = process_ids_read(pid, &process, &inner);
+
+	if (err)
+		return error_set(error, err, "no process with PID %d", pid);
+	if (process != pid)
+		return error_set(error, -EINVAL,
+				 "PID %d is a thread of process %d: watch the process with -p %d",
+				 pid, process, process);
+	return 0;
+}
+
+static int check_state(pid_t pid, const struct process_stat *stat, struct error *error)
+{
+	if (stat->kernel_thread)
+		return error_set(
+			error, -EINVAL,
+			"PID %d (%s) is a kernel thread: it has no memory of its own to watch", pid,
+			stat->comm);
+	if (stat->state == 'Z' || stat->state == 'X')
+		return error_set(error, -EINVAL,
+				 "PID %d (%s) has ended: it is a zombie that its parent has not "
+				 "yet collected",
+				 pid, stat->comm);
+	return 0;
+}
+
+/* May we read its mappings? Everything later needs that. */
+static int check_access(pid_t pid, const struct process_stat *stat, struct error *error)
+{
+	int fd __cleanup_fd = -1;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		return 0;
+	if (errno == ENOENT || errno == ESRCH)
+		return error_set(error, -ESRCH, "PID %d (%s) has just ended", pid, stat->comm);
+	return error_set(error, -EACCES,
+			 "no right to look into PID %d (%s): %s; run leakbpf as root (sudo)", pid,
+			 stat->comm, strerror(errno));
+}
+
+/* The path of its executable as it sees it; NULL: unknown. */
+static char *read_exe(pid_t pid)
+{
+	static const char deleted[] = " (deleted)";
+	char link[64], path[PATH_MAX];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/%d/exe", pid);
+	len = readlink(link, path, sizeof(path) - 1);
+	if (len < 0)
+		return NULL;
+	path[len] = '\0';
+	if ((size_t)len >= sizeof(deleted) && !strcmp(path + len - (sizeof(deleted) - 1), deleted))
+		path[(size_t)len - (sizeof(deleted) - 1)] = '\0';
+	return strdup(path);
+}
+
+/* What made the executable; one that can not be read counts as native. */
+static void read_runtime(struct target *target)
+{
+	struct image *image;
+	char path[64];
+	int err;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", target->pid);
+	err = image_open(path, &image);
+	if (err) {
+		log_write(LOG_VERBOSE, "executable of PID %d: %s", target->pid, strerror(-err));
+		return;
+	}
+	if (image_is_go(image)) {
+		target->runtime = RUNTIME_GO;
+		target->go_version = image_go_version(image);
+	}
+	image_free(image);
+}
+
+int target_open(pid_t pid, struct target *ret_target, struct error *error)
+{
+	struct target target = { .pid = pid };
+	struct process_stat stat;
+	int err;
+
+	if (pid <= 0)
+		return error_set(error, -ESRCH, "%d is not the PID of a process", pid);
+	err = process_stat_read(pid, &stat);
+	if (err)
+		return error_set(error, err, "no process with PID %d", pid);
+	err = check_thread(pid, error);
+	if (!err)
+		err = check_state(pid, &stat, error);
+	if (!err)
+		err = check_access(pid, &stat, error);
+	if (err)
+		return err;
+	target.start_ticks = stat.start_ticks;
+	snprintf(target.comm, sizeof(target.comm), "%s", stat.comm);
+	target.exe = read_exe(pid);
+	read_runtime(&target);
+	*ret_target = target;
+	return 0;
+}
+
+bool target_is_alive(const struct target *target)
+{
+	struct process_stat stat;
+
+	return !process_stat_read(target->pid, &stat) && !process_stat_is_dead(&stat) &&
+	       stat.start_ticks == target->start_ticks;
+}
+
+static void free_strings(char **strings, size_t nr_strings)
+{
+	for (size_t i = 0; i < nr_strings; i++)
+		free(strings[i]);
+	free(strings);
+}
+
+void target_done(struct target *target)
+{
+	free(target->exe);
+	free(target->go_version);
+	free_strings(target->allocators, target->nr_allocators);
+	free_strings(target->blind_spots, target->nr_blind_spots);
+	*target = (struct target){ 0 };
+}

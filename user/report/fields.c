@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "report/fields.h"
+
+#include "trend/trend.h"
+
+static struct value value_text(const char *text)
+{
+	return (struct value){ .type = text ? VALUE_TEXT : VALUE_UNKNOWN, .text = text };
+}
+
+static struct value value_integer(uint64_t integer)
+{
+	return (struct value){ .type = VALUE_INTEGER, .integer = integer };
+}
+
+static struct value value_real(double real)
+{
+	return (struct value){ .type = VALUE_REAL, .real = real };
+}
+
+/* Durations are negative when they are not known. */
+static struct value value_seconds(double seconds)
+{
+	return seconds < 0 ? (struct value){ .type = VALUE_UNKNOWN } : value_real(seconds);
+}
+
+static struct value value_stack_flag(const struct finding *finding, uint32_t flag)
+{
+	if (!finding->stack)
+		return (struct value){ .type = VALUE_UNKNOWN };
+	return (struct value){ .type = VALUE_BOOL, .integer = (finding->stack->flags & flag) != 0 };
+}
+
+#define GETTER(name, expression)                                                                   \
+	static struct value get_##name(const struct finding *finding)                              \
+	{                                                                                          \
+		return expression;                                                                 \
+	}
+
+GETTER(kind, value_text(kind_name((enum lb_kind)finding->site.key.kind)))
+GETTER(verdict, value_text(verdict_name(finding->verdict)))
+GETTER(confidence, value_real(finding->confidence))
+GETTER(pid, value_integer(finding->site.key.tgid))
+GETTER(live_count, value_integer(finding->site.live_count))
+GETTER(live_bytes, value_integer(finding->site.live_bytes))
+GETTER(opened_count, value_integer(finding->site.opened_count))
+GETTER(closed_count, value_integer(finding->site.closed_count))
+GETTER(opened_bytes, value_integer(finding->site.opened_bytes))
+GETTER(closed_bytes, value_integer(finding->site.closed_bytes))
+GETTER(growth_count, value_real(finding->growth_count_per_s))
+GETTER(growth_bytes, value_real(finding->growth_bytes_per_s))
+GETTER(first_alert, value_seconds(finding->first_alert_s))
+GETTER(oldest, value_seconds(finding->oldest_s))
+GETTER(state, value_text(finding->state))
+GETTER(estimated, ((struct value){ .type = VALUE_BOOL, .integer = finding->site.estimated }))
+GETTER(truncated, value_stack_flag(finding, LB_STACK_TRUNCATED))
+GETTER(incomplete, value_stack_flag(finding, LB_STACK_INCOMPLETE))
+
+const struct field fields[FIELD_MAX] = {
+	[FIELD_KIND] = { "kind", UNIT_NONE, get_kind, "KIND", 5, 100 },
+	[FIELD_VERDICT] = { "verdict", UNIT_NONE, get_verdict, "VERDICT", 7, 0 },
+	[FIELD_CONFIDENCE] = { "confidence", UNIT_NONE, get_confidence, NULL, 0, 0 },
+	[FIELD_PID] = { "pid", UNIT_NONE, get_pid, "PID", 7, 100 },
+	[FIELD_LIVE_COUNT] = { "live_count", UNIT_COUNT, get_live_count, "LIVE", 9, 0 },
+	[FIELD_LIVE_BYTES] = { "live_bytes", UNIT_BYTES, get_live_bytes, "BYTES", 10, 0 },
+	[FIELD_OPENED_COUNT] = { "opened_count", UNIT_COUNT, get_opened_count, "OPENED", 11, 120 },
+	[FIELD_CLOSED_COUNT] = { "closed_count", UNIT_COUNT, get_closed_count, "CLOSED", 11, 120 },
+	[FIELD_OPENED_BYTES] = { "opened_bytes", UNIT_BYTES, get_opened_bytes, NULL, 0, 0 },
+	[FIELD_CLOSED_BYTES] = { "closed_bytes", UNIT_BYTES, get_closed_bytes, NULL, 0, 0 },
+	[FIELD_GROWTH_COUNT] = { "growth_count_per_s", UNIT_COUNT_PER_S, get_growth_count, NULL, 0,
+				 0 },
+	[FIELD_GROWTH_BYTES] = { "growth_bytes_per_s", UNIT_BYTES_PER_S, get_growth_bytes, "GROWTH",
+				 12, 0 },
+	[FIELD_FIRST_ALERT] = { "first_alert_s", UNIT_SECONDS, get_first_alert, NULL, 0, 0 },
+	[FIELD_OLDEST] = { "oldest_s", UNIT_SECONDS, get_oldest, NULL, 0, 0 },
+	[FIELD_STATE] = { "state", UNIT_NONE, get_state, NULL, 0, 0 },
+	[FIELD_ESTIMATED] = { "estimated", UNIT_NONE, get_estimated, NULL, 0, 0 },
+	[FIELD_STACK_TRUNCATED] = { "stack_truncated", UNIT_NONE, get_truncated, NULL, 0, 0 },
+	[FIELD_STACK_INCOMPLETE] = { "stack_incomplete", UNIT_NONE, get_incomplete, NULL, 0, 0 },
+};
+
+static void real_text(struct buf *buf, double real, enum unit unit)
+{
+	switch (unit) {
+	case UNIT_SECONDS:
+		text_seconds(buf, real);
+		break;
+	case UNIT_COUNT_PER_S:
+		buf_printf(buf, "%+.1f/s", real);
+		break;
+	case UNIT_BYTES_PER_S:
+		buf_puts(buf, real >= 0 ? "+" : "");
+		text_bytes(buf, real);
+		buf_puts(buf, "/s");
+		break;
+	default:
+		buf_printf(buf, "%.2f", real);
+	}
+}
+
+void field_text(struct buf *buf, enum field_id id, const struct finding *finding)
+{
+	struct value value = fields[id].get(finding);
+
+	switch (value.type) {
+	case VALUE_UNKNOWN:
+		buf_puts(buf, "-");
+		break;
+	case VALUE_TEXT:
+		text_clean(buf, value.text);
+		break;
+	case VALUE_INTEGER:
+		if (fields[id].unit == UNIT_BYTES)
+			text_bytes(buf, (double)value.integer);
+		else
+			buf_printf(buf, "%ju", (uintmax_t)value.integer);
+		break;
+	case VALUE_REAL:
+		real_text(buf, value.real, fields[id].unit);
+		break;
+	case VALUE_BOOL:
+		buf_puts(buf, value.integer ? "yes" : "no");
+		break;
+	}
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The report for people: verdict first, numbers second, stack third, and what could not be seen. */
+#include <inttypes.h>
+
+#include "report/fields.h"
+#include "report/write.h"
+#include "trend/trend.h"
+
+#define NAME_COLUMNS 40 /* of a function name before its place in the source */
+
+static void put(FILE *out, const struct buf *buf)
+{
+	if (buf->data && !buf->error)
+		fwrite(buf->data, 1, buf->len, out);
+}
+
+/* The first line: the verdict, and in the same breath what is not exact. */
+static void write_headline(FILE *out, const struct report *report)
+{
+	struct buf line __cleanup_buf = { 0 }, verdicts __cleanup_buf = { 0 };
+
+	text_verdicts(&verdicts, report);
+	buf_puts(&line, "leakbpf: ");
+	if (verdicts.len > 0)
+		buf_printf(&line, "%s in ", verdicts.data);
+	else
+		buf_puts(&line, report->judged ? "nothing grows in " : "no verdict yet on ");
+	text_targets(&line, report);
+	buf_puts(&line, ", watched ");
+	text_seconds(&line, report->duration_s);
+	text_incomplete(&line, report);
+	buf_puts(&line, "\n");
+	put(out, &line);
+}
+
+/* What a report without findings is worth. */
+static void write_nothing(FILE *out, const struct report *report)
+{
+	struct buf text __cleanup_buf = { 0 };
+	uint64_t count = 0, bytes = 0;
+	size_t i;
+
+	for (i = 0; i < report->snapshot->nr_sites; i++) {
+		count += report->snapshot->sites[i].live_count;
+		bytes += report->snapshot->sites[i].live_bytes;
+	}
+	if (!report->judged)
+		buf_printf(
+			&text,
+			"Too short for a verdict: %u of %u polls. Watch longer (-d) or poll more "
+			"often (-i).\n",
+			report->nr_polls, report->polls_needed);
+	else
+		buf_puts(&text, "Nothing to report: no site kept growing.\n");
+	text_count(&text, report->snapshot->nr_sites, "site");
+	buf_puts(&text, " seen, ");
+	text_count(&text, count, "object");
+	buf_puts(&text, " of ");
+	text_bytes(&text, (double)bytes);
+	buf_puts(&text, " outstanding since the start.\n");
+	put(out, &text);
+}
+
+/* Appends "1. LEAKING heap +20.5 KiB/s (+12.0/s) in PID 123, confidence 0.97". */
+static void add_verdict(struct buf *text, const struct finding *finding, size_t number, bool colour)
+{
+	const char *name = verdict_name(finding->verdict);
+
+	buf_printf(text, "\n%zu. %s", number, colour ? verdict_colour(finding->verdict) : "");
+	for (; *name; name++)
+		buf_printf(text, "%c", *name - 'a' + 'A');
+	buf_printf(text, "%s ", colour ? "\033[0m" : "");
+	field_text(text, FIELD_KIND, finding);
+	buf_puts(text, " ");
+	field_text(text, FIELD_GROWTH_BYTES, finding);
+	buf_puts(text, " (");
+	field_text(text, FIELD_GROWTH_COUNT, finding);
+	buf_puts(text, ") in PID ");
+	field_text(text, FIELD_PID, finding);
+	if (finding->verdict != VERDICT_STABLE) {
+		buf_puts(text, ", confidence ");
+		field_text(text, FIELD_CONFIDENCE, finding);
+	}
+	buf_puts(text, "\n");
+}
+
+/* Appends ", label value" when the value is known. */
+static void add_known(struct buf *text, const char *label, enum field_id id,
+		      const struct finding *finding)
+{
+	if (fields[id].get(finding).type == VALUE_UNKNOWN)
+		return;
+	buf_printf(text, ", %s ", label);
+	field_text(text, id, finding);
+}
+
+static void add_numbers(struct buf *text, const struct finding *finding)
+{
+	buf_puts(text, "   live ");
+	if (finding->site.estimated)
+		buf_puts(text, "about ");
+	field_text(text, FIELD_LIVE_BYTES, finding);
+	buf_puts(text, " in ");
+	text_count(text, finding->site.live_count, "object");
+	add_known(text, "opened", FIELD_OPENED_COUNT, finding);
+	add_known(text, "closed", FIELD_CLOSED_COUNT, finding);
+	add_known(text, "oldest", FIELD_OLDEST, finding);
+	add_known(text, "first alert at", FIELD_FIRST_ALERT, finding);
+	add_known(text, "state", FIELD_STATE, finding);
+	buf_puts(text, "\n   at ");
+	text_where(text, finding);
+	buf_puts(text, "\n");
+}
+
+static void add_frame(struct buf *text, const struct frame *frame)
+{
+	struct buf name __cleanup_buf = { 0 }, place __cleanup_buf = { 0 };
+
+	frame_name(&name, frame);
+	frame_place(&place, frame, true);
+	buf_puts(text, "      ");
+	if (place.len == 0 && !frame->inlined) {
+		buf_printf(text, "%s\n", name.data ? name.data : "?");
+		return;
+	}
+	buf_printf(text, "%-*s  %s%s\n", NAME_COLUMNS, name.data ? name.data : "?",
+		   place.data ? place.data : "", frame->inlined ? " (inlined)" : "");
+}
+
+static void add_stack(struct buf *text, const struct stack *stack)
+{
+	size_t i;
+
+	if (!stack || stack->nr_frames == 0) {
+		buf_puts(text,
+			 "      (the stack of this site found no room: its frames are unknown)\n");
+		return;
+	}
+	for (i = 0; i < stack->nr_frames; i++)
+		add_frame(text, &stack->frames[i]);
+	if (stack->flags & LB_STACK_TRUNCATED)
+		buf_printf(text, "      (deeper than %d frames: the outer ones are cut off)\n",
+			   LB_MAX_FRAMES);
+	else if (stack->flags & LB_STACK_INCOMPLETE)
+		buf_puts(text, "      (the walk ended here: code without frame pointers)\n");
+}
+
+static void write_finding(FILE *out, const struct finding *finding, size_t number, bool colour)
+{
+	struct buf text __cleanup_buf = { 0 };
+
+	add_verdict(&text, finding, number, colour);
+	add_numbers(&text, finding);
+	add_stack(&text, finding->stack);
+	put(out, &text);
+}
+
+/* The conservation law of leakbpf.h, one line per kind that was seen. */
+static void write_ledger(FILE *out, const struct snapshot *snapshot, enum lb_kind kind)
+{
+	const __u64 *count = snapshot->stats.count[kind];
+	struct balance balance = snapshot_balance(snapshot, kind);
+
+	if (count[LB_COUNT_HITS] == 0 && count[LB_COUNT_CLOSES] == 0)
+		return;
+	fprintf(out,
+		"ledger of %s: %ju calls = %ju opened + %ju failed + %ju nested + %ju sampled out "
+		"+ "
+		"%ju lost + %jd in flight; %ju closes = %ju matched + %ju unmatched\n",
+		kind_name(kind), (uintmax_t)count[LB_COUNT_HITS], (uintmax_t)snapshot->opened[kind],
+		(uintmax_t)count[LB_COUNT_FAILED], (uintmax_t)count[LB_COUNT_NESTED],
+		(uintmax_t)count[LB_COUNT_SAMPLED_OUT], (uintmax_t)balance.lost,
+		(intmax_t)balance.in_flight, (uintmax_t)count[LB_COUNT_CLOSES],
+		(uintmax_t)balance.matched, (uintmax_t)count[LB_COUNT_UNMATCHED]);
+}
+
+/* Every counter, also those that are zero. */
+static void write_counters(FILE *out, const struct lb_stats *stats)
+{
+	size_t kind, i;
+
+	for (kind = 0; kind < LB_KIND_MAX; kind++) {
+		fprintf(out, "counters of %s:", kind_name((enum lb_kind)kind));
+		for (i = 0; i < LB_COUNT_MAX; i++)
+			fprintf(out, " %s %ju", count_name((enum lb_count)i),
+				(uintmax_t)stats->count[kind][i]);
+		for (i = 0; i < LB_LOSS_MAX; i++)
+			fprintf(out, " %s %ju", loss_name((enum lb_loss)i),
+				(uintmax_t)stats->loss[kind][i]);
+		fputc('\n', out);
+	}
+}
+
+static void write_defects(FILE *out, const struct lb_stats *stats)
+{
+	static const char *const sentences[] = {
+		[LB_DEFECT_STACK_TRUNCATED] = "stacks were deeper than is kept",
+		[LB_DEFECT_STACK_UNSTORED] = "stacks found no room: their frames are unknown",
+		[LB_DEFECT_EVENT_DROPPED] =
+			"process events were dropped: a child or library may be missed",
+	};
+	size_t i;
+
+	_Static_assert(ARRAY_SIZE(sentences) == LB_DEFECT_MAX, "a sentence for each defect");
+	for (i = 0; i < LB_DEFECT_MAX; i++) {
+		if (stats->defect[i])
+			fprintf(out, "imperfect: %ju %s\n", (uintmax_t)stats->defect[i],
+				sentences[i]);
+	}
+}
+
+static void write_target(FILE *out, const struct target *target)
+{
+	struct buf text __cleanup_buf = { 0 };
+	size_t i;
+
+	buf_printf(&text, "watched: PID %d, ", (int)target->pid);
+	text_clean(&text, target->exe ? target->exe : target->comm);
+	buf_puts(&text, target->nr_allocators ? "; allocators:" : "; no allocator found");
+	for (i = 0; i < target->nr_allocators; i++) {
+		buf_puts(&text, i ? ", " : " ");
+		text_clean(&text, target->allocators[i]);
+	}
+	buf_puts(&text, target->exited ? "; exited\n" : "\n");
+	for (i = 0; i < target->nr_blind_spots; i++) {
+		buf_puts(&text, "NOT SEEN: ");
+		text_clean(&text, target->blind_spots[i]);
+		buf_puts(&text, "\n");
+	}
+	put(out, &text);
+}
+
+static void write_facts(FILE *out, const struct report *report,
+			const struct report_options *options)
+{
+	size_t i;
+
+	fputc('\n', out);
+	for (i = 0; i < report->nr_targets; i++)
+		write_target(out, &report->targets[i]);
+	for (i = 0; i < LB_KIND_MAX; i++)
+		write_ledger(out, report->snapshot, (enum lb_kind)i);
+	write_defects(out, &report->snapshot->stats);
+	if (options->verbose)
+		write_counters(out, &report->snapshot->stats);
+	fprintf(out, "probes: %s; %u polls, the last one took %.1f ms\n",
+		report->attach_mode ? report->attach_mode : "none", report->nr_polls,
+		report->poll_ms);
+}
+
+void write_text(FILE *out, const struct report *report, const struct report_options *options)
+{
+	size_t nr = findings_shown(report, options), i;
+
+	write_headline(out, report);
+	if (nr == 0)
+		write_nothing(out, report);
+	for (i = 0; i < nr; i++)
+		write_finding(out, &report->findings[i], i + 1, options->colour);
+	write_facts(out, report, options);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include <errno.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "report/report.h"
+
+static const char *const kind_names[] = {
+	[LB_KIND_HEAP] = "heap",
+	[LB_KIND_MMAP] = "mmap",
+};
+
+static const char *const count_names[] = {
+	[LB_COUNT_HITS] = "hits",         [LB_COUNT_FAILED] = "failed",
+	[LB_COUNT_NESTED] = "nested",     [LB_COUNT_SAMPLED_OUT] = "sampled_out",
+	[LB_COUNT_CLOSES] = "closes",     [LB_COUNT_UNMATCHED] = "unmatched",
+	[LB_COUNT_REPLACED] = "replaced", [LB_COUNT_PARTIAL] = "partial",
+};
+
+static const char *const loss_names[] = {
+	[LB_LOSS_THREAD] = "thread",         [LB_LOSS_ABANDONED] = "abandoned",
+	[LB_LOSS_LIVE_FULL] = "live_full",   [LB_LOSS_LIVE_NOMEM] = "live_nomem",
+	[LB_LOSS_SITES_FULL] = "sites_full", [LB_LOSS_USER_READ] = "user_read",
+};
+
+static const char *const defect_names[] = {
+	[LB_DEFECT_STACK_TRUNCATED] = "stack_truncated",
+	[LB_DEFECT_STACK_UNSTORED] = "stack_unstored",
+	[LB_DEFECT_EVENT_DROPPED] = "event_dropped",
+};
+
+_Static_assert(ARRAY_SIZE(kind_names) == LB_KIND_MAX, "a name for each kind");
+_Static_assert(ARRAY_SIZE(count_names) == LB_COUNT_MAX, "a name for each counter");
+_Static_assert(ARRAY_SIZE(loss_names) == LB_LOSS_MAX, "a name for each loss");
+_Static_assert(ARRAY_SIZE(defect_names) == LB_DEFECT_MAX, "a name for each defect");
+
+const char *kind_name(enum lb_kind kind)
+{
+	return (unsigned int)kind < LB_KIND_MAX ? kind_names[kind] : "unknown";
+}
+
+int kind_parse(const char *name, enum lb_kind *ret_kind)
+{
+	size_t i;
+
+	for (i = 0; i < LB_KIND_MAX; i++) {
+		if (strcmp(kind_names[i], name) == 0) {
+			*ret_kind = (enum lb_kind)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+const char *count_name(enum lb_count count)
+{
+	return count_names[count];
+}
+
+const char *loss_name(enum lb_loss loss)
+{
+	return loss_names[loss];
+}
+
+const char *defect_name(enum lb_defect defect)
+{
+	return defect_names[defect];
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What trend/ keeps of each site, private to the module.
+ *
+ * A history is at most TREND_POINTS points. When they are used up, neighbours are merged and each
+ * further point stands for twice as many polls, so memory is bounded and the whole watch stays in
+ * sight. A point holds the least that was outstanding during its polls: the low-water mark, which
+ * hides what comes and goes.
+ */
+#ifndef TREND_HISTORY_H
+#define TREND_HISTORY_H
+
+#include "trend/trend.h"
+
+#define TREND_POINTS 20
+
+struct point {
+	float bytes;
+	uint32_t count; /* saturates */
+};
+
+struct series {
+	struct site_count site; /* as last seen */
+	struct point points[TREND_POINTS];
+	uint64_t first_alert_ns;   /* 0: never growing or leaking */
+	uint64_t confirmed_ns;     /* when the rule last gave the verdict in held */
+	uint64_t confirmed_bytes;  /* live bytes then */
+	uint64_t confirmed_closed; /* closed_count then */
+	float growth_bytes_per_s;
+	float growth_count_per_s;
+	float confidence;
+	uint8_t first;   /* the point at which the site appeared */
+	uint8_t verdict; /* enum verdict: what is reported */
+	uint8_t held;    /* enum verdict: growing or leaking, as last confirmed; else stable */
+};
+
+_Static_assert(sizeof(struct series) <= 300, "100,000 sites must fit the memory budget");
+
+struct trend {
+	struct trend_options options;
+	struct series *series; /* sorted by key; owned */
+	size_t nr_series, capacity;
+	uint64_t times_ns[TREND_POINTS]; /* first poll of each point */
+	unsigned int nr_points;
+	unsigned int polls_per_point;
+	unsigned int polls_in_last; /* polls that the last point stands for so far */
+	uint64_t start_ns, now_ns;
+	unsigned int sample_shift;
+};
+
+/* Judges one site after its last point was written. */
+void series_judge(const struct trend *trend, struct series *series);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * History per site -> verdict. Pure maths: no I/O, no clock, no libbpf.
+ */
+#ifndef TREND_TREND_H
+#define TREND_TREND_H
+
+#include "model.h"
+
+/* A verdict needs that many snapshots of a site: two for each third of its history. */
+#define TREND_MIN_POLLS 6
+
+struct trend;
+
+struct trend_options {
+	uint64_t min_objects; /* fewer live objects than this are never more than stable (5) */
+};
+
+struct trend *trend_new(const struct trend_options *options); /* NULL: out of memory */
+struct trend *trend_free(struct trend *trend);
+/* Appends one snapshot to the history (copied). Snapshots come in the order of their time; the
+ * first one marks the start of the watch. */
+int trend_push(struct trend *trend, const struct snapshot *snapshot);
+/* Was the watch long enough for verdicts? */
+bool trend_can_judge(const struct trend *trend);
+/* Judges the sites of the last snapshot: all that are more than stable, and the first @max_stable
+ * of the others. Sorted: verdict first, then growth, then live bytes, then key. Owned by the
+ * caller (free()); stack is NULL. */
+int trend_judge(const struct trend *trend, size_t max_stable, struct finding **ret_findings,
+		size_t *ret_nr);
+
+const char *verdict_name(enum verdict verdict); /* "stable" ... as in JSON */
+
+#endif
