@@ -3,13 +3,13 @@
  * What a malloc(64) and its free() cost at a chosen depth of the stack.
  * CFLAGS: -O2 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-builtin
  *
- * Phases: depth NUMBER (frames on the stack while malloc runs, from its caller to main's caller; a few less
- * than the program needs anyway become those few),
+ * Phases: depth NUMBER (frames on the stack while malloc runs, from its caller to main's caller),
  * measure MILLISECONDS (for how long). Measuring prints
  *
  *	MEASURED depth=12 pairs=1000 batches=190 min_ns=10.20 median_ns=10.90
  *
- * CPU time of the thread per pair: the least and the median of that many short batches.
+ * CPU time of the thread per pair: the least and the median of that many short batches. The depth
+ * is the one that was measured: the program cannot do with less than a few frames.
  */
 #include <time.h>
 

@@ -410,7 +410,7 @@ def check_conservation(report, in_flight=0):
                                           "in_flight"))
         require(law["hits"] == hits, f"{kind}: hits do not add up: {law}")
         require(0 <= law["in_flight"] <= in_flight, f"{kind}: calls in flight while quiet: {law}")
-        require(law["closes"] == law["matched"] + law["unmatched"],
+        require(law["closes"] == law["matched"] + law["unmatched"] + law["partial"],
                 f"{kind}: closes do not add up: {law}")
 
 

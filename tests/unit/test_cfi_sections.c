@@ -141,6 +141,7 @@ static void test_without_sections(void **state)
 {
 	struct unwind_rows *by_section = NULL, *by_header = NULL;
 	struct image *image = NULL;
+	Elf64_Ehdr header;
 	char *bytes = NULL;
 	size_t len;
 
@@ -149,8 +150,10 @@ static void test_without_sections(void **state)
 	assert_int_equal(image_open_memory(bytes, len, &image), 0);
 	assert_int_equal(image_unwind_rows(image, &by_section), 0);
 	image = image_free(image);
-	((Elf64_Ehdr *)bytes)->e_shnum = ((Elf64_Ehdr *)bytes)->e_shstrndx = 0;
-	((Elf64_Ehdr *)bytes)->e_shoff = 0;
+	memcpy(&header, bytes, sizeof(header));
+	header.e_shnum = header.e_shstrndx = 0;
+	header.e_shoff = 0;
+	memcpy(bytes, &header, sizeof(header));
 	assert_int_equal(image_open_memory(bytes, len, &image), 0);
 	assert_int_equal(image_unwind_rows(image, &by_header), 0);
 	image_free(image);

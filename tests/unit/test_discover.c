@@ -13,7 +13,7 @@
 #include "probe/discover.h"
 
 #define TEXT_AT       0x1000
-#define SLOT_BYTES    32 /* room of one function */
+#define SLOT_BYTES    32UL /* room of one function */
 #define MAX_FUNCTIONS 16
 #define SECTIONS_AT   0x2000
 
@@ -79,7 +79,7 @@ static struct image *make_file(enum file_kind kind, const struct function *funct
 {
 	static const char names[] = "\0.text\0.symtab\0.strtab\0.go.buildinfo";
 	Elf64_Sym symbols[MAX_FUNCTIONS + 1] = { 0 };
-	char strings[512] = "";
+	char strings[512] = { 0 };
 	size_t len = 1, at;
 	struct image *image;
 
@@ -95,7 +95,8 @@ static struct image *make_file(enum file_kind kind, const struct function *funct
 			.st_value = TEXT_AT + function->slot * SLOT_BYTES,
 			.st_size = function->len,
 		};
-		strcpy(strings + len, function->name);
+		assert_true(len + strlen(function->name) < sizeof(strings));
+		memcpy(strings + len, function->name, strlen(function->name) + 1);
 		len += strlen(function->name) + 1;
 		put(TEXT_AT + function->slot * SLOT_BYTES, function->code, function->len);
 	}
@@ -142,12 +143,13 @@ static struct discovery look(enum file_kind kind, const struct function *functio
 	look(kind, (const struct function[]){ __VA_ARGS__ },                                       \
 	     ARRAY_SIZE(((const struct function[]){ __VA_ARGS__ })))
 
-static const struct site_probe *probe_of(const struct discovery *discovery, const char *symbol)
+/* The probe called @symbol; one without a name when there is none. */
+static struct site_probe probe_of(const struct discovery *discovery, const char *symbol)
 {
 	for (size_t i = 0; i < discovery->nr_probes; i++)
 		if (strcmp(discovery->probes[i].symbol, symbol) == 0)
-			return &discovery->probes[i];
-	return NULL;
+			return discovery->probes[i];
+	return (struct site_probe){ 0 };
 }
 
 static void test_unknown_allocator(void **state)
@@ -161,10 +163,10 @@ static void test_unknown_allocator(void **state)
 	assert_true(found.replaces_malloc);
 	assert_null(found.prefixed_allocator);
 	assert_int_equal(found.nr_probes, 3);
-	assert_int_equal(probe_of(&found, "malloc")->placement.offset, TEXT_AT);
-	assert_int_equal(probe_of(&found, "malloc")->cookie,
+	assert_int_equal(probe_of(&found, "malloc").placement.offset, TEXT_AT);
+	assert_int_equal(probe_of(&found, "malloc").cookie,
 			 LB_CALL_ALLOC | LB_REG_ARG0 << LB_COOKIE_A_SHIFT);
-	assert_true(probe_of(&found, "calloc")->cookie & LB_COOKIE_MULTIPLY);
+	assert_true(probe_of(&found, "calloc").cookie & LB_COOKIE_MULTIPLY);
 	discovery_done(&found);
 }
 
@@ -201,8 +203,8 @@ static void test_prefixed_allocator(void **state)
 	assert_string_equal(found.prefixed_allocator, "jemalloc");
 	assert_false(found.replaces_malloc);
 	assert_int_equal(found.nr_probes, 4);
-	assert_non_null(probe_of(&found, "_Znwm"));
-	assert_null(probe_of(&found, "calloc"));
+	assert_non_null(probe_of(&found, "_Znwm").symbol);
+	assert_null(probe_of(&found, "calloc").symbol);
 	discovery_done(&found);
 }
 
@@ -237,7 +239,7 @@ static void test_aliases(void **state)
 
 	(void)state;
 	assert_int_equal(found.nr_probes, 2);
-	assert_non_null(probe_of(&found, "free"));
+	assert_non_null(probe_of(&found, "free").symbol);
 	discovery_done(&found);
 }
 
@@ -251,11 +253,11 @@ static void test_counted_elsewhere(void **state)
 		GLOBAL("reallocarray", 6, CHECK_TO("\xd9")), GLOBAL("calloc", 7, CHECK_TO("\x19")));
 
 	(void)state;
-	assert_non_null(probe_of(&found, "malloc"));
-	assert_non_null(probe_of(&found, "free"));
-	assert_non_null(probe_of(&found, "realloc"));
-	/* Only on one of its paths does this one go on, and that to a free. */
-	assert_non_null(probe_of(&found, "calloc"));
+	assert_non_null(probe_of(&found, "malloc").symbol);
+	assert_non_null(probe_of(&found, "free").symbol);
+	assert_non_null(probe_of(&found, "realloc").symbol);
+	/* Only on one of its paths does this one go on to malloc. */
+	assert_non_null(probe_of(&found, "calloc").symbol);
 	assert_int_equal(found.nr_probes, 4);
 	discovery_done(&found);
 }
@@ -268,8 +270,8 @@ static void test_other_kind(void **state)
 		     GLOBAL("free", 2, PUSH));
 
 	(void)state;
-	assert_non_null(probe_of(&found, "realloc"));
-	assert_int_equal(probe_of(&found, "realloc")->placement.kind, PLACEMENT_CHEAP);
+	assert_non_null(probe_of(&found, "realloc").symbol);
+	assert_int_equal(probe_of(&found, "realloc").placement.kind, PLACEMENT_CHEAP);
 	discovery_done(&found);
 }
 

@@ -41,7 +41,7 @@ FUNCTION(odd_offsets,
 					 ROW(".cfi_def_cfa_offset 0") ROW(".cfi_same_value 6"));
 FUNCTION(odd_registers,
 	 ROW(".cfi_register 6, 3") ROW(".cfi_restore 6") ROW(".cfi_undefined 6")
-		 ROW(".cfi_same_value 6") ROW(".cfi_val_offset 6, -16") ROW(".cfi_offset 6, -16")
+		 ROW(".cfi_same_value 6") ROW(".cfi_escape 0x14, 6, 2") ROW(".cfi_offset 6, -16")
 			 ROW(".cfi_def_cfa_register 10") ROW(".cfi_def_cfa_register 6")
 				 ROW(".cfi_register 16, 1") ROW(".cfi_offset 16, -16")
 					 ROW(".cfi_undefined 16") ROW(".cfi_offset 16, -8"));
@@ -49,26 +49,24 @@ FUNCTION(odd_nesting,
 	 ROW(".cfi_def_cfa_offset 16") ROW(".cfi_remember_state\n.cfi_offset 6, -16")
 		 ROW(".cfi_remember_state\n.cfi_def_cfa_register 6") ROW(".cfi_restore_state")
 			 ROW(".cfi_def_cfa_offset 80") ROW(".cfi_restore_state"));
-/* DW_CFA_GNU_args_size; DW_CFA_def_cfa_sf; DW_CFA_offset_extended_sf */
-FUNCTION(
-	odd_instructions,
-	ROW(".cfi_escape 0x2e, 0x90, 0x01") ROW(".cfi_escape 0x12, 7, 0x7e")
-		ROW(".cfi_escape 0x13, 0x7c")
-			ROW(".cfi_escape 0x11, 6, 2") ".skip 70\n" ROW(
-				".cfi_def_cfa_offset 24") ".skip 300\n" ROW(".cfi_def_cfa_offset "
-									    "32") ".skip "
-										  "70000\n" ROW(".c"
-												"fi"
-												"_d"
-												"ef"
-												"_c"
-												"fa"
-												"_o"
-												"ff"
-												"se"
-												"t "
-												"4"
-												"0"));
+/* DW_CFA_GNU_args_size, DW_CFA_def_cfa_sf, DW_CFA_def_cfa_offset_sf, DW_CFA_offset_extended_sf */
+FUNCTION(odd_instructions,
+	 ROW(".cfi_escape 0x2e, 0x90, 0x01") ROW(".cfi_escape 0x12, 7, 0x7e")
+		 ROW(".cfi_escape 0x13, 0x7c") ROW(".cfi_escape 0x11, 6, 2") ".skip 70\n" ROW(
+			 ".cfi_def_cfa_offset 24") ".skip 300\n" ROW(".cfi_def_cfa_offset "
+								     "32") ".skip "
+									   "70000\n" ROW(".c"
+											 "fi"
+											 "_d"
+											 "ef"
+											 "_c"
+											 "fa"
+											 "_o"
+											 "ff"
+											 "se"
+											 "t "
+											 "4"
+											 "0"));
 /* DW_CFA_def_cfa_expression: *(bp - 8), *(sp + 16) + 8, *(sp + 16) + 24, *(bp - 4), *(ax), sp + 24,
  * and of .plt with thresholds 9 and 10; DW_CFA_expression: bp at *bp, at *(bp + 8), at *(sp + 8) */
 FUNCTION(

@@ -12,7 +12,7 @@
 #define DEFAULT_MIN_OBJECTS 5
 
 /* Long options without a short one. */
-enum { OPT_FOLLOW = 0x100, OPT_ALL_SITES, OPT_ATTACH, OPT_MAX_LIVE, OPT_MIN_OBJECTS };
+enum { OPT_FOLLOW = 0x100, OPT_ALL_SITES, OPT_ATTACH, OPT_MAX_LIVE, OPT_MIN_OBJECTS, OPT_UNWIND };
 
 static const struct argp_option which_options[] = {
 	{ "pid", 'p', "PID[,PID...]", 0, "Watch these processes", 0 },
@@ -42,6 +42,8 @@ static const struct argp_option output_options[] = {
 static const struct argp_option probe_options[] = {
 	{ "attach", OPT_ATTACH, "HOW", 0,
 	  "Force a way to attach: session, multi or perf (default auto: the best that works)", 0 },
+	{ "unwind", OPT_UNWIND, "HOW", 0,
+	  "How to find the callers: tables (exact; the default) or fp (frame pointers)", 0 },
 	{ "max-live", OPT_MAX_LIVE, "N", 0,
 	  "Follow at most N outstanding objects, sampling beyond (default 1048576)", 0 },
 	{ 0 },
@@ -137,6 +139,9 @@ static error_t parse_probe(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case OPT_ATTACH:
 		return parsed(state, parse_attach(arg, &options->attach, &error), &error);
+	case OPT_UNWIND:
+		return parsed(state, parse_unwind(arg, &options->frame_pointers_only, &error),
+			      &error);
 	case OPT_MAX_LIVE:
 		if (parse_number(arg, 1024, 1U << 30, &number, &error))
 			return parsed(state, -EINVAL, &error);

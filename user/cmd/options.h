@@ -21,6 +21,7 @@ struct options {
 	bool quiet;
 	unsigned int verbose;
 	enum attach_mode attach;
+	bool frame_pointers_only;
 	uint32_t max_live; /* 0: default */
 	uint64_t min_objects;
 };
@@ -40,5 +41,6 @@ int parse_number(const char *text, uint64_t least, uint64_t most, uint64_t *ret_
 		 struct error *error);
 int parse_format(const char *text, enum report_format *ret_format, struct error *error);
 int parse_attach(const char *text, enum attach_mode *ret_mode, struct error *error);
+int parse_unwind(const char *text, bool *ret_frame_pointers_only, struct error *error);
 
 #endif

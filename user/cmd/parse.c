@@ -141,3 +141,15 @@ int parse_attach(const char *text, enum attach_mode *ret_mode, struct error *err
 	*ret_mode = (enum attach_mode)found;
 	return 0;
 }
+
+int parse_unwind(const char *text, bool *ret_frame_pointers_only, struct error *error)
+{
+	static const char *const names[] = { "tables", "fp" };
+	int found = parse_name(text, names, ARRAY_SIZE(names));
+
+	if (found < 0)
+		return error_set(error, found,
+				 "'%s' is no way to find callers; there are tables and fp", text);
+	*ret_frame_pointers_only = found == 1;
+	return 0;
+}

@@ -35,7 +35,7 @@ static int open_tracer(struct session *session, struct error *error)
 	const struct tracer_options options = {
 		.mode = session->options->attach,
 		.max_live = session->options->max_live,
-		.follow = session->options->follow,
+		.frame_pointers_only = session->options->frame_pointers_only,
 	};
 	int code = tracer_open(&options, &session->tracer, error);
 
@@ -97,6 +97,7 @@ void session_relieve(struct session *session)
 		return;
 	session->relieved_ns = now_ns;
 	ledger_relieve(session->ledger);
+	tracer_tick(session->tracer);
 }
 
 static void name_finding(struct session *session, struct finding *finding)

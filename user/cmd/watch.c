@@ -125,23 +125,24 @@ static int poll_once(struct watch *watch, struct error *error)
 				   strerror(-code));
 }
 
-/* Whatever is due now. */
+/* Whatever is due now. The end needs no poll of its own: the report makes one. */
 static int tick(struct watch *watch, struct error *error)
 {
 	uint64_t now_ns = clock_monotonic_ns();
-	int code = 0;
+	uint64_t interval_ns = seconds_ns(watch->options->interval_s);
 
 	session_relieve(&watch->session);
-	if (now_ns >= watch->next_poll_ns) {
-		code = poll_once(watch, error);
-		watch->next_poll_ns += seconds_ns(watch->options->interval_s);
-		if (watch->next_poll_ns < now_ns)
-			watch->next_poll_ns = now_ns + seconds_ns(watch->options->interval_s);
-	}
 	if (watch->options->duration_s > 0 &&
-	    now_ns - watch->session.start_ns >= seconds_ns(watch->options->duration_s))
+	    now_ns - watch->session.start_ns >= seconds_ns(watch->options->duration_s)) {
 		watch->stopping = true;
-	return code;
+		return 0;
+	}
+	if (now_ns < watch->next_poll_ns)
+		return 0;
+	watch->next_poll_ns += interval_ns;
+	if (watch->next_poll_ns < now_ns)
+		watch->next_poll_ns = now_ns + interval_ns;
+	return poll_once(watch, error);
 }
 
 static int run_loop(struct watch *watch, int signals, struct error *error)

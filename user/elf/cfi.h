@@ -14,7 +14,7 @@
 #include "elf/elf.h"
 #include "unwind.h"
 
-/* --- cursor: reads from bytes nobody vouches for; after an overrun it is bad and yields zeros --- */
+/* --- cursor.c: reads untrusted bytes; after an overrun it is bad and yields zeros --- */
 struct cursor {
 	const uint8_t *at;
 	const uint8_t *end;

@@ -15,8 +15,8 @@
 #include "base/base.h"
 #include "elf/instruction.h"
 
-#define MAX_PROLOGUE       40          /* instructions looked at from the entry on */
-#define MAX_FUNCTION_BYTES (64 * 1024) /* code searched for jumps back to the entry */
+#define MAX_PROLOGUE       40      /* instructions looked at from the entry on */
+#define MAX_FUNCTION_BYTES 65536UL /* code searched for jumps back to the entry */
 #define MAX_THUNKS         8
 #define MAX_INSTRUCTION    15
 #define NR_ARGS            6
@@ -79,9 +79,9 @@ static uint8_t walk_register(const struct walk *walk, unsigned int arg)
 
 	if (held & (1U << (LB_REG_ARG0 + arg)))
 		return (uint8_t)(LB_REG_ARG0 + arg);
-	for (uint8_t reg = LB_REG_ARG0; reg <= LB_REG_R11; reg++)
+	for (unsigned int reg = LB_REG_ARG0; reg <= LB_REG_R11; reg++)
 		if (held & (1U << reg))
-			return reg;
+			return (uint8_t)reg;
 	return LB_REG_NONE;
 }
 
@@ -213,7 +213,7 @@ static int code_read(struct image *image, uint64_t vaddr, uint64_t size, uint8_t
 		return -ENOMEM;
 	got = image_read(image, vaddr, bytes, wanted);
 	if (got <= 0)
-		return got < 0 ? (int)got : -ENOEXEC;
+		return -ENOEXEC;
 	ret_code->machine = image_machine(image);
 	ret_code->bytes = bytes;
 	ret_code->len = (size_t)got;
@@ -227,7 +227,7 @@ int placement_find(struct image *image, uint64_t vaddr, uint64_t size, unsigned 
 {
 	uint8_t *bytes __cleanup_of(bytes) = NULL;
 	struct placement placement;
-	struct code code;
+	struct code code = { 0 };
 	int err;
 
 	err = code_read(image, vaddr, size, &bytes, &code);

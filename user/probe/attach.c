@@ -320,6 +320,11 @@ int tracer_attach(struct tracer *tracer, pid_t pid, struct plan *plan, struct er
 	if (bpf_map_update_elem(bpf_map__fd(tracer->skeleton->maps.targets), &tgid, &one, BPF_ANY))
 		return error_set(error, -errno, "too many processes are watched: %s",
 				 strerror(errno));
+	if (tracer->unwinder)
+		code = MIN(unwinder_refresh(tracer->unwinder, pid), 0);
+	if (code)
+		return error_set(error, code, "cannot prepare unwinding of PID %d: %s", pid,
+				 strerror(-code));
 	code = attach_objects(tracer, pid, &maps, plan, error);
 	if (!code)
 		code = loader_attach(tracer, pid, &maps);

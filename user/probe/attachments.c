@@ -44,6 +44,8 @@ void tracer_detach(struct tracer *tracer, pid_t pid)
 			tracer->attachments[kept++] = tracer->attachments[i];
 	}
 	tracer->nr_attachments = kept;
+	if (tracer->unwinder)
+		unwinder_forget(tracer->unwinder, pid);
 }
 
 /*

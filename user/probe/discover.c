@@ -209,33 +209,34 @@ static bool is_counted_elsewhere(struct image *image, const struct gathering *ga
 
 static int add_unplaced(struct discovery *discovery, const struct candidate *candidate, int error)
 {
-	char *symbol __cleanup_string = strdup(candidate->symbol);
+	struct unplaced unplaced = { .call = candidate->call, .error = error };
 
-	if (!symbol || vec_reserve((void **)&discovery->unplaced, &discovery->unplaced_capacity,
-				   discovery->nr_unplaced + 1, sizeof(struct unplaced)) < 0)
+	if (vec_reserve((void **)&discovery->unplaced, &discovery->unplaced_capacity,
+			discovery->nr_unplaced + 1, sizeof(unplaced)) < 0)
 		return -ENOMEM;
-	discovery->unplaced[discovery->nr_unplaced++] = (struct unplaced){
-		.call = candidate->call,
-		.symbol = take(symbol),
-		.error = error,
-	};
+	unplaced.symbol = strdup(candidate->symbol);
+	if (!unplaced.symbol)
+		return -ENOMEM;
+	discovery->unplaced[discovery->nr_unplaced++] = unplaced;
 	return 0;
 }
 
 static int add_probe(struct discovery *discovery, const struct candidate *candidate,
 		     const struct placement *placement)
 {
-	char *symbol __cleanup_string = strdup(candidate->symbol);
-
-	if (!symbol || vec_reserve((void **)&discovery->probes, &discovery->capacity,
-				   discovery->nr_probes + 1, sizeof(struct site_probe)) < 0)
-		return -ENOMEM;
-	discovery->probes[discovery->nr_probes++] = (struct site_probe){
+	struct site_probe probe = {
 		.call = candidate->call,
-		.symbol = take(symbol),
 		.placement = *placement,
 		.cookie = call_cookie(candidate->call, placement),
 	};
+
+	if (vec_reserve((void **)&discovery->probes, &discovery->capacity, discovery->nr_probes + 1,
+			sizeof(probe)) < 0)
+		return -ENOMEM;
+	probe.symbol = strdup(candidate->symbol);
+	if (!probe.symbol)
+		return -ENOMEM;
+	discovery->probes[discovery->nr_probes++] = probe;
 	return 0;
 }
 
@@ -257,33 +258,40 @@ static int place(struct image *image, const struct candidate *candidate,
 	return add_probe(discovery, candidate, &placement);
 }
 
-int discover(struct image *image, struct discovery *ret_discovery)
+/* discover() into @discovery, which the caller releases also on failure. */
+static int discover_into(struct image *image, struct discovery *discovery)
 {
-	struct discovery discovery __attribute__((cleanup(discovery_done))) = {
-		.is_go = image_is_go(image),
-	};
 	struct gathering gathering __cleanup_gathering = { 0 };
-	bool maps_memory;
-	int err;
+	int err = image_for_each_function(image, gather, &gathering);
 
-	err = image_for_each_function(image, gather, &gathering);
 	if (err < 0)
 		return err;
+	discovery->is_go = image_is_go(image);
 	if (group_allocates(&gathering, NULL))
-		discovery.allocator = plain_allocator(&gathering);
-	discovery.prefixed_allocator = prefixed_allocator(&gathering);
-	discovery.replaces_malloc = discovery.allocator && !is_libc_name(discovery.allocator);
-	maps_memory = discovery.allocator || image_is_static(image);
-	narrow(&gathering, &discovery, maps_memory);
+		discovery->allocator = plain_allocator(&gathering);
+	discovery->prefixed_allocator = prefixed_allocator(&gathering);
+	discovery->replaces_malloc = discovery->allocator && !is_libc_name(discovery->allocator);
+	narrow(&gathering, discovery, discovery->allocator || image_is_static(image));
 	for (size_t i = 0; i < gathering.nr_candidates; i++) {
 		if (is_counted_elsewhere(image, &gathering, &gathering.candidates[i]))
 			continue;
-		err = place(image, &gathering.candidates[i], &discovery);
+		err = place(image, &gathering.candidates[i], discovery);
 		if (err < 0)
 			return err;
 	}
+	return 0;
+}
+
+int discover(struct image *image, struct discovery *ret_discovery)
+{
+	struct discovery discovery = { 0 };
+	int err = discover_into(image, &discovery);
+
+	if (err < 0) {
+		discovery_done(&discovery);
+		return err;
+	}
 	*ret_discovery = discovery;
-	discovery = (struct discovery){ 0 };
 	return 0;
 }
 

@@ -26,11 +26,6 @@ struct building {
 	const char *libc;
 };
 
-static void building_done(struct building *building)
-{
-	plan_done(&building->plan);
-}
-
 static bool wants(const struct building *building, enum lb_kind kind)
 {
 	return building->kinds & (1U << kind);
@@ -64,56 +59,63 @@ static void object_done(struct object_plan *object)
 	free(object->open_path);
 }
 
-static int object_add_probe(struct object_plan *object, const struct site_probe *probe,
+static int object_add_probe(struct object_plan *object, const struct site_probe *found,
 			    uint64_t cookie)
 {
-	char *symbol __cleanup_string = strdup(probe->symbol);
+	struct site_probe probe = *found;
 
-	if (!symbol || vec_reserve((void **)&object->probes, &object->capacity,
-				   object->nr_probes + 1, sizeof(*probe)) < 0)
+	if (vec_reserve((void **)&object->probes, &object->capacity, object->nr_probes + 1,
+			sizeof(probe)) < 0)
 		return -ENOMEM;
-	object->probes[object->nr_probes] = *probe;
-	object->probes[object->nr_probes].symbol = take(symbol);
-	object->probes[object->nr_probes].cookie = cookie;
-	object->nr_probes++;
-	log_write(LOG_DEBUG, "%s: %s at 0x%llx, %s", object->path, probe->symbol,
-		  (unsigned long long)probe->placement.offset,
-		  probe->placement.kind == PLACEMENT_CHEAP ? "emulated" : "single-stepped");
+	probe.symbol = strdup(found->symbol);
+	if (!probe.symbol)
+		return -ENOMEM;
+	probe.cookie = cookie;
+	object->probes[object->nr_probes++] = probe;
+	log_write(LOG_DEBUG, "%s: %s at 0x%llx, %s", object->path, probe.symbol,
+		  (unsigned long long)probe.placement.offset,
+		  probe.placement.kind == PLACEMENT_CHEAP ? "emulated" : "single-stepped");
 	return 0;
+}
+
+/* Fills @object, which the caller releases also on failure. */
+static int object_fill(const struct building *building, const struct mapping *mapping,
+		       const char *open_path, const struct discovery *discovery,
+		       struct object_plan *object)
+{
+	uint64_t cookie;
+	int err = 0;
+
+	object->path = strdup(mapping->path);
+	object->open_path = strdup(open_path);
+	object->dev = mapping->dev;
+	object->inode = mapping->inode;
+	object->allocator =
+		discovery->allocator ? discovery->allocator : discovery->prefixed_allocator;
+	if (!object->path || !object->open_path)
+		return -ENOMEM;
+	for (size_t i = 0; !err && i < discovery->nr_probes; i++)
+		if (probe_cookie(building, &discovery->probes[i], &cookie))
+			err = object_add_probe(object, &discovery->probes[i], cookie);
+	return err;
 }
 
 /* Adds the probes of the file that @mapping maps and @open_path opens, if there are any. */
 static int add_object(struct building *building, const struct mapping *mapping,
 		      const char *open_path, const struct discovery *discovery)
 {
-	struct object_plan object __attribute__((cleanup(object_done))) = {
-		.path = strdup(mapping->path),
-		.open_path = strdup(open_path),
-		.dev = mapping->dev,
-		.inode = mapping->inode,
-		.allocator =
-			discovery->allocator ? discovery->allocator : discovery->prefixed_allocator,
-	};
 	struct plan *plan = &building->plan;
-	uint64_t cookie;
-	int err;
+	struct object_plan object = { 0 };
+	int err = object_fill(building, mapping, open_path, discovery, &object);
 
-	if (!object.path || !object.open_path)
-		return -ENOMEM;
-	for (size_t i = 0; i < discovery->nr_probes; i++) {
-		if (!probe_cookie(building, &discovery->probes[i], &cookie))
-			continue;
-		err = object_add_probe(&object, &discovery->probes[i], cookie);
-		if (err < 0)
-			return err;
+	if (!err && object.nr_probes)
+		err = vec_reserve((void **)&plan->objects, &plan->capacity, plan->nr_objects + 1,
+				  sizeof(object));
+	if (err < 0 || !object.nr_probes) {
+		object_done(&object);
+		return err;
 	}
-	if (!object.nr_probes)
-		return 0;
-	if (vec_reserve((void **)&plan->objects, &plan->capacity, plan->nr_objects + 1,
-			sizeof(object)) < 0)
-		return -ENOMEM;
 	plan->objects[plan->nr_objects++] = object;
-	object = (struct object_plan){ 0 };
 	return 0;
 }
 
@@ -273,30 +275,36 @@ static int check_found(struct building *building)
 				   len > 0 ? exe : "the program");
 }
 
-int plan_build(struct plan_cache *cache, pid_t pid, const struct maps *maps, unsigned int kinds,
-	       struct plan *ret_plan, struct error *error)
+static int build(struct building *building, const struct maps *maps, struct error *error)
 {
-	struct building building __attribute__((cleanup(building_done))) = {
-		.cache = cache,
-		.pid = pid,
-		.kinds = kinds,
-	};
 	int err = 0;
 
 	for (size_t i = 0; !err && i < maps->nr_mappings; i++)
 		if (is_first_of_file(maps, i))
-			err = add_file(&building, &maps->mappings[i]);
-	if (!err && building.nr_unreadable && kill(pid, 0) < 0 && errno == ESRCH)
-		return error_set(error, -ESRCH, "PID %d has just ended", pid);
-	if (building.libc && !building.malloc_replaced)
-		add_allocator(&building.plan, building.libc);
+			err = add_file(building, &maps->mappings[i]);
+	if (!err && building->nr_unreadable && kill(building->pid, 0) < 0 && errno == ESRCH)
+		return error_set(error, -ESRCH, "PID %d has just ended", building->pid);
+	if (building->libc && !building->malloc_replaced)
+		add_allocator(&building->plan, building->libc);
 	if (!err)
-		err = check_found(&building);
+		err = check_found(building);
 	if (err < 0)
-		return error_set(error, err, "can not plan the probes of PID %d: %s", pid,
+		return error_set(error, err, "can not plan the probes of PID %d: %s", building->pid,
 				 strerror(-err));
+	return 0;
+}
+
+int plan_build(struct plan_cache *cache, pid_t pid, const struct maps *maps, unsigned int kinds,
+	       struct plan *ret_plan, struct error *error)
+{
+	struct building building = { .cache = cache, .pid = pid, .kinds = kinds };
+	int err = build(&building, maps, error);
+
+	if (err < 0) {
+		plan_done(&building.plan);
+		return err;
+	}
 	*ret_plan = building.plan;
-	building.plan = (struct plan){ 0 };
 	return 0;
 }
 

@@ -99,7 +99,7 @@ struct tracer_options {
 	enum attach_mode mode;
 	uint32_t max_live;  /* 0: default */
 	uint32_t max_sites; /* 0: default */
-	bool follow;        /* watch children of targets too */
+	bool frame_pointers_only; /* do not unwind by tables */
 };
 
 struct tracer;
@@ -111,6 +111,11 @@ int tracer_open(const struct tracer_options *options, struct tracer **ret_tracer
  * so it is also called after the process has loaded a library. What could not be attached is
  * added to the blind spots of the plan. */
 int tracer_attach(struct tracer *tracer, pid_t pid, struct plan *plan, struct error *error);
+/* Looks after what walks met that was not known, such as code mapped meanwhile. Call it every
+ * 100 ms. */
+void tracer_tick(struct tracer *tracer);
+/* What the unwind tables cost; all zero when there are none. */
+void tracer_unwind_totals(const struct tracer *tracer, struct unwind_totals *ret_totals);
 /* Counting starts. */
 void tracer_activate(struct tracer *tracer);
 /* Removes the probes of process @pid. */

@@ -12,6 +12,17 @@
 #define DEFAULT_MAX_SITES (1U << 17)
 #define FRAMES_PER_SITE   16 /* room in the frames array; stacks are shared between processes */
 
+/* Unwind tables are made for x86-64; elsewhere frame pointers are followed. */
+#if defined(__x86_64__)
+#define UNWIND_TABLES 1
+#else
+#define UNWIND_TABLES 0
+#endif
+
+/* A walk that leaves the known mappings has the mappings read again, at first soon. */
+#define PATIENCE_MIN_NS (NSEC_PER_SEC / 10)
+#define PATIENCE_MAX_NS (30 * NSEC_PER_SEC)
+
 /* The inode of the initial pid namespace: Linux 6.18, include/uapi/linux/nsfs.h, PID_NS_INIT_INO. */
 #define PID_NAMESPACE_INITIAL "pid:[4026531836]"
 
@@ -108,26 +119,41 @@ static int size_maps(struct leakbpf *skeleton, const struct tracer_options *opti
 		error = bpf_map__set_max_entries(skeleton->maps.frames, frames);
 	skeleton->rodata->config.max_sites = sites;
 	skeleton->rodata->config.max_frames = frames;
+	skeleton->rodata->config.unwind_tables = UNWIND_TABLES && !options->frame_pointers_only;
 	skeleton->rodata->config.page_bytes = (__u64)sysconf(_SC_PAGESIZE);
 	return error;
 }
 
-/* Session programs load only where the kernel knows sessions; the self-test's are not needed. */
+static bool ends_with(const char *string, const char *end)
+{
+	size_t len = strlen(string), end_len = strlen(end);
+
+	return len >= end_len && !strcmp(string + len - end_len, end);
+}
+
+/* Session programs load only where the kernel knows sessions, and then stand for the pairs of entry
+ * and exit. The self-test's are not needed any more. */
+static bool program_is_needed(const char *name, enum attach_mode mode)
+{
+	if (!strncmp(name, "selftest_", strlen("selftest_")))
+		return false;
+	if (ends_with(name, "_session"))
+		return mode == ATTACH_SESSION;
+	if (ends_with(name, "_entry") || ends_with(name, "_exit"))
+		return mode != ATTACH_SESSION || !strcmp(name, "task_exit");
+	return true;
+}
+
 static void choose_programs(struct leakbpf *skeleton, enum attach_mode mode)
 {
 	struct bpf_program *program;
 
-	bpf_object__for_each_program(program, skeleton->obj)
-	{
-		const char *name = bpf_program__name(program);
-		bool session = strstr(name, "_session");
+	bpf_object__for_each_program(program, skeleton->obj) {
+		bool needed = program_is_needed(bpf_program__name(program), mode);
 
-		if (!strncmp(name, "selftest_", strlen("selftest_")) ||
-		    (session && mode != ATTACH_SESSION)) {
-			bpf_program__set_autoload(program, false);
-			continue;
-		}
-		if (!strncmp(bpf_program__section_name(program), "uprobe", strlen("uprobe")))
+		bpf_program__set_autoload(program, needed);
+		if (needed &&
+		    !strncmp(bpf_program__section_name(program), "uprobe", strlen("uprobe")))
 			bpf_program__set_expected_attach_type(
 				program, (enum bpf_attach_type)attach_mode_type(mode, program));
 	}
@@ -155,6 +181,24 @@ static int attach_tasks(struct leakbpf *skeleton)
 	return skeleton->links.task_exit ? 0 : -errno;
 }
 
+static int open_unwinder(struct tracer *tracer)
+{
+	struct leakbpf *skeleton = tracer->skeleton;
+	struct unwinder_maps maps = {
+		.spaces_fd = bpf_map__fd(skeleton->maps.spaces),
+		.tables_fd = bpf_map__fd(skeleton->maps.tables),
+		.wides_fd = bpf_map__fd(skeleton->maps.wides),
+		.max_wides = bpf_map__max_entries(skeleton->maps.wides),
+		.control = &skeleton->bss->control,
+	};
+
+	if (!skeleton->rodata->config.unwind_tables)
+		return 0;
+	tracer->patience_ns = PATIENCE_MIN_NS;
+	tracer->unwinder = unwinder_new(&maps);
+	return tracer->unwinder ? 0 : -ENOMEM;
+}
+
 static int load(struct tracer *tracer, const struct tracer_options *options)
 {
 	int error = size_maps(tracer->skeleton, options);
@@ -169,7 +213,8 @@ static int load(struct tracer *tracer, const struct tracer_options *options)
 					  tracer, NULL);
 	if (!tracer->events)
 		return -errno;
-	return attach_tasks(tracer->skeleton);
+	error = open_unwinder(tracer);
+	return error ? error : attach_tasks(tracer->skeleton);
 }
 
 static int error_load(struct error *error, int code)
@@ -215,6 +260,29 @@ void tracer_activate(struct tracer *tracer)
 	tracer->skeleton->bss->control.active = 1;
 }
 
+void tracer_tick(struct tracer *tracer)
+{
+	struct lb_control *control = &tracer->skeleton->bss->control;
+	uint64_t now_ns = clock_monotonic_ns();
+
+	if (!tracer->unwinder || !control->unmapped ||
+	    now_ns - tracer->unmapped_ns < tracer->patience_ns)
+		return;
+	control->unmapped = 0;
+	tracer->unmapped_ns = now_ns;
+	if (unwinder_refresh_all(tracer->unwinder) > 0)
+		tracer->patience_ns = PATIENCE_MIN_NS;
+	else
+		tracer->patience_ns = MIN(2 * tracer->patience_ns, PATIENCE_MAX_NS);
+}
+
+void tracer_unwind_totals(const struct tracer *tracer, struct unwind_totals *ret_totals)
+{
+	*ret_totals = (struct unwind_totals){ 0 };
+	if (tracer->unwinder)
+		unwinder_totals(tracer->unwinder, ret_totals);
+}
+
 int tracer_event_fd(const struct tracer *tracer)
 {
 	return ring_buffer__epoll_fd(tracer->events);
@@ -258,6 +326,7 @@ struct tracer *tracer_free(struct tracer *tracer)
 		attachment_done(&tracer->attachments[i]);
 	free(tracer->attachments);
 	ring_buffer__free(tracer->events);
+	unwinder_free(tracer->unwinder);
 	leakbpf__destroy(tracer->skeleton);
 	free(tracer);
 	return NULL;

@@ -4,6 +4,7 @@
 #define PROBE_TRACER_H
 
 #include "probe/link.h"
+#include "probe/unwinder.h"
 
 #include "leakbpf.skel.h" /* needs the types of leakbpf.h */
 
@@ -23,6 +24,9 @@ struct attachment {
 struct tracer {
 	struct leakbpf *skeleton;
 	struct ring_buffer *events;
+	struct unwinder *unwinder; /* NULL: frame pointers only */
+	uint64_t unmapped_ns;      /* when a walk had last met an unknown mapping */
+	uint64_t patience_ns;      /* how long to wait before looking for it again */
 	enum attach_mode mode;
 	struct attachment *attachments;
 	size_t nr_attachments;

@@ -119,7 +119,7 @@ const struct address *process_name_address(struct symbolizer *symbolizer, struct
 					   uint64_t pc)
 {
 	struct address *fresh __cleanup_of(address) = NULL;
-	const struct address *known = table_find(&process->addresses, pc);
+	const struct address *known = idmap_find(&process->addresses, pc);
 
 	if (known)
 		return known;
@@ -127,7 +127,7 @@ const struct address *process_name_address(struct symbolizer *symbolizer, struct
 	if (!fresh)
 		return NULL;
 	fresh->pc = pc;
-	if (name_address(symbolizer, process, fresh) || table_add(&process->addresses, pc, fresh))
+	if (name_address(symbolizer, process, fresh) || idmap_add(&process->addresses, pc, fresh))
 		return NULL;
 	return take(fresh);
 }

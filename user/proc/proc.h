@@ -64,4 +64,54 @@ void symbolizer_forget(struct symbolizer *symbolizer, pid_t pid);
 int symbolizer_stack(struct symbolizer *symbolizer, pid_t pid, uint64_t id, const uint64_t *pcs,
 		     size_t nr_pcs, uint32_t flags, const struct stack **ret_stack);
 
+/* --- segments.c: what the unwinder has to know of processes --- */
+/* Unwind rows of one file, shared by the processes that run it. */
+struct unwind_table {
+	uint32_t id;              /* from 1 up, no id comes twice */
+	unsigned int nr_users;    /* segments of spaces that refer to it */
+	struct unwind_rows *rows; /* owned */
+	bool loaded;              /* for whoever puts tables into the kernel */
+	/* identity */
+	uint8_t build_id[BUILD_ID_MAX];
+	size_t build_id_len;
+	uint64_t dev, inode; /* when there is no build-id */
+	uint64_t size_bytes;
+	struct unwind_table *next;
+};
+
+/* Zero-initialise. */
+struct unwind_tables {
+	struct unwind_table *first;
+	uint32_t last_id;
+};
+
+struct lb_segment; /* bpf/unwind.h */
+
+/* The executable segments of one process. Zero-initialise. */
+struct unwind_space {
+	struct lb_segment *segments; /* sorted, without the head that the kernel side has; owned */
+	size_t nr_segments;
+	struct unwind_origin *origins; /* what each is a mapping of; owned */
+};
+
+/* (Re-)reads the mappings of process @pid, and files that no table is there for. Returns 1: @space
+ * has changed, 0: it has not, or -errno (it has not). */
+int unwind_space_refresh(struct unwind_space *space, struct unwind_tables *tables, pid_t pid);
+/* Tables that were used here only stay, without users, until the sweep. */
+void unwind_space_done(struct unwind_space *space);
+/* Frees the tables without users. They must be out of the kernel by then. */
+void unwind_tables_sweep(struct unwind_tables *tables);
+/* Frees all tables; no space may be used afterwards. */
+void unwind_tables_done(struct unwind_tables *tables);
+
+/* What the tables cost, for diagnostics. */
+struct unwind_totals {
+	size_t nr_tables, nr_rows, nr_functions;
+	size_t row_bytes;
+	size_t defects[UNWIND_DEFECT_MAX];
+	uint64_t parse_ns; /* of all tables ever made and not swept */
+};
+
+void unwind_tables_sum(const struct unwind_tables *tables, struct unwind_totals *ret_totals);
+
 #endif

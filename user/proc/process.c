@@ -29,7 +29,7 @@ struct process *process_new(pid_t pid)
 
 void process_drop_addresses(struct process *process)
 {
-	table_done(&process->addresses, address_free);
+	idmap_done(&process->addresses, address_free);
 }
 
 static void free_stack(void *value)
@@ -51,7 +51,7 @@ struct process *process_free(struct symbolizer *symbolizer, struct process *proc
 {
 	if (!process)
 		return NULL;
-	table_done(&process->stacks, free_stack);
+	idmap_done(&process->stacks, free_stack);
 	process_drop_addresses(process);
 	drop_modules(symbolizer, process->modules, process->nr_modules);
 	perf_map_free(process->perf_map);

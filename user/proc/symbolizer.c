@@ -163,7 +163,7 @@ static int add_stack(struct symbolizer *symbolizer, struct process *process,
 	refresh_for(symbolizer, process, pcs, nr_pcs);
 	err = name_stack(symbolizer, process, pcs, nr_pcs, stack);
 	if (!err)
-		err = table_add(&process->stacks, stack->id, stack);
+		err = idmap_add(&process->stacks, stack->id, stack);
 	if (!err)
 		*ret_stack = take(stack);
 	return err;
@@ -180,7 +180,7 @@ int symbolizer_stack(struct symbolizer *symbolizer, pid_t pid, uint64_t id, cons
 		*link = process_new(pid);
 	if (!*link)
 		return -ENOMEM;
-	known = table_find(&(*link)->stacks, id);
+	known = idmap_find(&(*link)->stacks, id);
 	if (!known)
 		return add_stack(symbolizer, *link, &wanted, pcs, nr_pcs, ret_stack);
 	*ret_stack = known;

@@ -9,7 +9,7 @@
 #define PROC_SYMBOLIZER_H
 
 #include "proc/proc.h"
-#include "proc/table.h"
+#include "proc/idmap.h"
 
 /* --- image_cache.c: opened images --- */
 struct cached_image {
@@ -64,8 +64,8 @@ struct process {
 	struct module *modules; /* executable mappings, sorted; also those gone since */
 	size_t nr_modules;
 	struct perf_map *perf_map;
-	struct table addresses; /* program counter -> struct address */
-	struct table stacks;    /* stack id -> struct stack */
+	struct idmap addresses; /* program counter -> struct address */
+	struct idmap stacks;    /* stack id -> struct stack */
 	struct process *next;
 };
 

@@ -79,6 +79,12 @@ const struct field fields[FIELD_MAX] = {
 	[FIELD_STACK_INCOMPLETE] = { "stack_incomplete", UNIT_NONE, get_incomplete, NULL, 0, 0 },
 };
 
+/* A sign, but for what is shown as zero. */
+static const char *plus(double rate, double least)
+{
+	return rate >= least ? "+" : "";
+}
+
 static void real_text(struct buf *buf, double real, enum unit unit)
 {
 	switch (unit) {
@@ -86,11 +92,11 @@ static void real_text(struct buf *buf, double real, enum unit unit)
 		text_seconds(buf, real);
 		break;
 	case UNIT_COUNT_PER_S:
-		buf_printf(buf, "%+.1f/s", real);
+		buf_printf(buf, "%s%.1f/s", plus(real, 0.05), real > -0.05 ? MAX(real, 0) : real);
 		break;
 	case UNIT_BYTES_PER_S:
-		buf_puts(buf, real >= 0 ? "+" : "");
-		text_bytes(buf, real);
+		buf_puts(buf, plus(real, 0.5));
+		text_bytes(buf, real > -0.5 ? MAX(real, 0) : real);
 		buf_puts(buf, "/s");
 		break;
 	default:

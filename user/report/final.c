@@ -65,11 +65,12 @@ static void write_nothing(FILE *out, const struct report *report)
 static void add_verdict(struct buf *text, const struct finding *finding, size_t number, bool colour)
 {
 	const char *name = verdict_name(finding->verdict);
+	const char *mark = colour ? verdict_colour(finding->verdict) : "";
 
-	buf_printf(text, "\n%zu. %s", number, colour ? verdict_colour(finding->verdict) : "");
+	buf_printf(text, "\n%zu. %s", number, mark);
 	for (; *name; name++)
 		buf_printf(text, "%c", *name - 'a' + 'A');
-	buf_printf(text, "%s ", colour ? "\033[0m" : "");
+	buf_printf(text, "%s ", *mark ? "\033[0m" : "");
 	field_text(text, FIELD_KIND, finding);
 	buf_puts(text, " ");
 	field_text(text, FIELD_GROWTH_BYTES, finding);
@@ -194,18 +195,17 @@ static void write_counters(FILE *out, const struct lb_stats *stats)
 static void write_defects(FILE *out, const struct lb_stats *stats)
 {
 	static const char *const sentences[] = {
-		[LB_DEFECT_STACK_TRUNCATED] = "stacks were deeper than is kept",
-		[LB_DEFECT_STACK_UNSTORED] = "stacks found no room: their frames are unknown",
-		[LB_DEFECT_EVENT_DROPPED] =
-			"process events were dropped: a child or library may be missed",
+		[LB_DEFECT_STACK_TRUNCATED] = "stacks that are deeper than is kept",
+		[LB_DEFECT_STACK_UNSTORED] = "stacks that found no room: their frames are unknown",
+		[LB_DEFECT_EVENT_DROPPED] = "dropped process events: a child may be missed",
 	};
 	size_t i;
 
 	_Static_assert(ARRAY_SIZE(sentences) == LB_DEFECT_MAX, "a sentence for each defect");
 	for (i = 0; i < LB_DEFECT_MAX; i++) {
 		if (stats->defect[i])
-			fprintf(out, "imperfect: %ju %s\n", (uintmax_t)stats->defect[i],
-				sentences[i]);
+			fprintf(out, "imperfect: %s: %ju\n", sentences[i],
+				(uintmax_t)stats->defect[i]);
 	}
 }
 

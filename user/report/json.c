@@ -1,153 +1,188 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "report/json.h"
-
+/* The JSON document "leakbpf/1". */
 #include <inttypes.h>
-#include <math.h>
 
-#include "report/text.h"
+#include "report/fields.h"
+#include "report/write.h"
+#include "report/writer.h"
 
-static void write_string(FILE *out, const char *text)
+static void write_strings(struct writer *writer, const char *name, char *const *strings, size_t nr)
 {
-	fputc('"', out);
-	while (*text) {
-		uint32_t character;
-		size_t len = utf8_decode(text, &character);
+	size_t i;
 
-		if (character == '"' || character == '\\')
-			fprintf(out, "\\%c", (int)character);
-		else if (character < 0x20 || (character >= 0x7f && character < 0xa0) ||
-			 (len == 1 && character > 0x7f))
-			fprintf(out, "\\u%04" PRIx32, character);
-		else
-			fwrite(text, 1, len, out);
-		text += len;
+	writer_begin_array(writer, name);
+	for (i = 0; i < nr; i++)
+		writer_string(writer, NULL, strings[i]);
+	writer_end_array(writer);
+}
+
+static void write_target(struct writer *writer, const struct target *target)
+{
+	writer_begin_object(writer, NULL);
+	writer_unsigned(writer, "pid", (uint64_t)target->pid);
+	writer_string(writer, "comm", target->comm);
+	writer_string(writer, "exe", target->exe);
+	writer_string(writer, "runtime", target->runtime == RUNTIME_GO ? "go" : "native");
+	writer_string(writer, "go_version", target->go_version);
+	writer_bool(writer, "exited", target->exited);
+	write_strings(writer, "allocators", target->allocators, target->nr_allocators);
+	write_strings(writer, "blind_spots", target->blind_spots, target->nr_blind_spots);
+	writer_end_object(writer);
+}
+
+static void write_field(struct writer *writer, const struct field *field,
+			const struct finding *finding)
+{
+	struct value value = field->get(finding);
+
+	switch (value.type) {
+	case VALUE_UNKNOWN:
+		writer_null(writer, field->name);
+		break;
+	case VALUE_TEXT:
+		writer_string(writer, field->name, value.text);
+		break;
+	case VALUE_INTEGER:
+		writer_unsigned(writer, field->name, value.integer);
+		break;
+	case VALUE_REAL:
+		writer_real(writer, field->name, value.real);
+		break;
+	case VALUE_BOOL:
+		writer_bool(writer, field->name, value.integer);
+		break;
 	}
-	fputc('"', out);
 }
 
-static bool is_flat(const struct json *json)
+static void write_hex(struct writer *writer, const char *name, uint64_t value)
 {
-	return json->flat > 0 && json->depth >= json->flat;
+	char text[32];
+
+	snprintf(text, sizeof(text), "0x%" PRIx64, value);
+	writer_string(writer, name, text);
 }
 
-static void write_break(const struct json *json)
+static void write_frame(struct writer *writer, const struct frame *frame)
 {
-	unsigned int i;
-
-	if (is_flat(json))
-		return;
-	fputc('\n', json->out);
-	for (i = 0; i < json->depth; i++)
-		fputs("  ", json->out);
+	writer_begin_flat_object(writer, NULL);
+	writer_string(writer, "function", frame->function);
+	writer_string(writer, "file", frame->file);
+	if (frame->line > 0)
+		writer_signed(writer, "line", frame->line);
+	else
+		writer_null(writer, "line");
+	writer_string(writer, "module", frame->module);
+	write_hex(writer, "address", frame->address);
+	if (frame->module)
+		write_hex(writer, "offset", frame->offset);
+	else
+		writer_null(writer, "offset");
+	writer_bool(writer, "inlined", frame->inlined);
+	writer_end_object(writer);
 }
 
-/* What stands before an element: comma, line break, name. */
-static void write_head(struct json *json, const char *name)
+static void write_finding(struct writer *writer, const struct finding *finding)
 {
-	if (json->begun)
-		fputs(is_flat(json) ? ", " : ",", json->out);
-	if (json->depth > 0)
-		write_break(json);
-	if (name) {
-		write_string(json->out, name);
-		fputs(": ", json->out);
+	size_t nr = finding->stack ? finding->stack->nr_frames : 0, i;
+
+	writer_begin_object(writer, NULL);
+	for (i = 0; i < FIELD_MAX; i++)
+		write_field(writer, &fields[i], finding);
+	writer_begin_array(writer, "stack");
+	for (i = 0; i < nr; i++)
+		write_frame(writer, &finding->stack->frames[i]);
+	writer_end_array(writer);
+	writer_end_object(writer);
+}
+
+static void write_losses(struct writer *writer, const struct lb_stats *stats)
+{
+	uint64_t sampled_out = 0;
+	size_t i, kind;
+
+	writer_begin_object(writer, "losses");
+	for (kind = 0; kind < LB_KIND_MAX; kind++)
+		sampled_out += stats->count[kind][LB_COUNT_SAMPLED_OUT];
+	writer_unsigned(writer, count_name(LB_COUNT_SAMPLED_OUT), sampled_out);
+	for (i = 0; i < LB_LOSS_MAX; i++) {
+		uint64_t sum = 0;
+
+		for (kind = 0; kind < LB_KIND_MAX; kind++)
+			sum += stats->loss[kind][i];
+		writer_unsigned(writer, loss_name((enum lb_loss)i), sum);
 	}
-	json->begun = true;
+	for (i = 0; i < LB_DEFECT_MAX; i++)
+		writer_unsigned(writer, defect_name((enum lb_defect)i), stats->defect[i]);
+	writer_end_object(writer);
 }
 
-static void begin(struct json *json, const char *name, char bracket)
+/* hits = opened + failed + nested + sampled_out + lost + in_flight; closes = matched + unmatched */
+static void write_balance(struct writer *writer, const struct snapshot *snapshot, enum lb_kind kind)
 {
-	write_head(json, name);
-	fputc(bracket, json->out);
-	json->depth++;
-	json->begun = false;
+	struct balance balance = snapshot_balance(snapshot, kind);
+	size_t i;
+
+	writer_begin_flat_object(writer, kind_name(kind));
+	for (i = 0; i < LB_COUNT_MAX; i++)
+		writer_unsigned(writer, count_name((enum lb_count)i),
+				snapshot->stats.count[kind][i]);
+	writer_unsigned(writer, "opened", snapshot->opened[kind]);
+	writer_unsigned(writer, "lost", balance.lost);
+	writer_signed(writer, "in_flight", balance.in_flight);
+	writer_unsigned(writer, "matched", balance.matched);
+	writer_end_object(writer);
 }
 
-static void end(struct json *json, char bracket)
+static void write_overhead(struct writer *writer, const struct report *report)
 {
-	bool flat = is_flat(json);
+	uint64_t hits = 0;
+	size_t kind;
 
-	json->depth--;
-	if (json->begun && !flat)
-		write_break(json);
-	if (json->depth < json->flat)
-		json->flat = 0;
-	fputc(bracket, json->out);
-	json->begun = true;
+	for (kind = 0; kind < LB_KIND_MAX; kind++)
+		hits += report->snapshot->stats.count[kind][LB_COUNT_HITS] +
+			report->snapshot->stats.count[kind][LB_COUNT_CLOSES];
+	writer_begin_object(writer, "overhead");
+	writer_unsigned(writer, "probe_hits", hits);
+	writer_real(writer, "poll_ms", report->poll_ms);
+	writer_string(writer, "attach_mode", report->attach_mode);
+	writer_unsigned(writer, "live_entries", report->snapshot->nr_live);
+	writer_unsigned(writer, "max_live_entries", report->snapshot->max_live);
+	writer_end_object(writer);
 }
 
-void json_begin_object(struct json *json, const char *name)
+static void write_findings(struct writer *writer, const struct report *report,
+			   const struct report_options *options)
 {
-	begin(json, name, '{');
+	size_t nr = findings_shown(report, options), i;
+
+	writer_begin_array(writer, "findings");
+	for (i = 0; i < nr; i++)
+		write_finding(writer, &report->findings[i]);
+	writer_end_array(writer);
 }
 
-void json_end_object(struct json *json)
+void write_json(FILE *out, const struct report *report, const struct report_options *options)
 {
-	end(json, '}');
-}
+	struct writer writer = { .out = out };
+	size_t i;
 
-void json_begin_array(struct json *json, const char *name)
-{
-	begin(json, name, '[');
-}
-
-void json_end_array(struct json *json)
-{
-	end(json, ']');
-}
-
-void json_begin_flat_object(struct json *json, const char *name)
-{
-	begin(json, name, '{');
-	if (json->flat == 0)
-		json->flat = json->depth;
-}
-
-void json_string(struct json *json, const char *name, const char *value)
-{
-	if (!value) {
-		json_null(json, name);
-		return;
-	}
-	write_head(json, name);
-	write_string(json->out, value);
-}
-
-void json_unsigned(struct json *json, const char *name, uint64_t value)
-{
-	write_head(json, name);
-	fprintf(json->out, "%" PRIu64, value);
-}
-
-void json_signed(struct json *json, const char *name, int64_t value)
-{
-	write_head(json, name);
-	fprintf(json->out, "%" PRId64, value);
-}
-
-void json_real(struct json *json, const char *name, double value)
-{
-	if (!isfinite(value)) {
-		json_null(json, name);
-		return;
-	}
-	write_head(json, name);
-	fprintf(json->out, "%.9g", value);
-}
-
-void json_bool(struct json *json, const char *name, bool value)
-{
-	write_head(json, name);
-	fputs(value ? "true" : "false", json->out);
-}
-
-void json_null(struct json *json, const char *name)
-{
-	write_head(json, name);
-	fputs("null", json->out);
-}
-
-void json_end_document(struct json *json)
-{
-	fputc('\n', json->out);
+	writer_begin_object(&writer, NULL);
+	writer_string(&writer, "schema", "leakbpf/1");
+	writer_real(&writer, "duration_s", report->duration_s);
+	writer_unsigned(&writer, "polls", report->nr_polls);
+	writer_bool(&writer, "judged", report->judged);
+	writer_unsigned(&writer, "sampled_one_in", 1ULL << (report->snapshot->sample_shift & 31));
+	writer_begin_array(&writer, "targets");
+	for (i = 0; i < report->nr_targets; i++)
+		write_target(&writer, &report->targets[i]);
+	writer_end_array(&writer);
+	write_findings(&writer, report, options);
+	write_losses(&writer, &report->snapshot->stats);
+	writer_begin_object(&writer, "conservation");
+	for (i = 0; i < LB_KIND_MAX; i++)
+		write_balance(&writer, report->snapshot, (enum lb_kind)i);
+	writer_end_object(&writer);
+	write_overhead(&writer, report);
+	writer_end_object(&writer);
+	writer_end_document(&writer);
 }

@@ -10,7 +10,7 @@ int report_write(FILE *out, const struct report *report, const struct report_opt
 	static void (*const writers[])(FILE *, const struct report *,
 				       const struct report_options *) = {
 		[REPORT_TEXT] = write_text,
-		[REPORT_JSON] = write_document,
+		[REPORT_JSON] = write_json,
 		[REPORT_FOLDED] = write_folded,
 	};
 

@@ -95,7 +95,10 @@ void text_verdicts(struct buf *buf, const struct report *report)
 	for (i = VERDICT_LEAKING; i > VERDICT_STABLE; i--) {
 		if (nr[i] == 0)
 			continue;
-		buf_printf(buf, "%s%zu %s", separator, nr[i], verdict_name((enum verdict)i));
+		buf_printf(buf, "%s%zu %s%s", separator, nr[i], verdict_name((enum verdict)i),
+			   *separator   ? ""
+			   : nr[i] == 1 ? " site"
+					: " sites");
 		separator = ", ";
 	}
 }

@@ -37,7 +37,7 @@ void text_targets(struct buf *buf, const struct report *report);
 /* What was sampled or lost: "; 1 in 4 objects followed; 12 events lost (live_full 12)", or
  * nothing. */
 void text_incomplete(struct buf *buf, const struct report *report);
-/* "3 leaking, 1 suspect", or nothing. */
+/* "3 leaking sites, 1 suspect", or nothing. */
 void text_verdicts(struct buf *buf, const struct report *report);
 
 /* The escape sequence that a terminal shows the verdict in; "" for stable. */

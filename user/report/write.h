@@ -6,7 +6,7 @@
 #include "report/report.h"
 
 void write_text(FILE *out, const struct report *report, const struct report_options *options);
-void write_document(FILE *out, const struct report *report, const struct report_options *options);
+void write_json(FILE *out, const struct report *report, const struct report_options *options);
 void write_folded(FILE *out, const struct report *report, const struct report_options *options);
 
 #endif
