@@ -15,15 +15,17 @@
 #include <unistd.h>
 
 #include "probe/link.h"
+#include "probe/unwinder.h"
 #include "proc/proc.h"
 
 #include "bench_floor.skel.h"
 
 #define MAX_LINKS  64
-#define UNUSED_MAX 1024 /* entries of maps that come along with the product's programs */
+#define MAX_PLACES 64 /* in one file */
 
 struct bench {
 	struct bench_floor *skeleton;
+	struct unwinder *unwinder; /* NULL: nothing is unwound */
 	struct plan_cache *cache;
 	struct plan plan;
 	enum attach_mode mode;
@@ -43,6 +45,7 @@ static void bench_done(struct bench *bench)
 		link_done(&bench->links[i]);
 	plan_done(&bench->plan);
 	plan_cache_free(bench->cache);
+	unwinder_free(bench->unwinder);
 	bench_floor__destroy(bench->skeleton);
 }
 
@@ -74,41 +77,63 @@ static int make_plan(struct bench *bench)
 			  &bench->error);
 }
 
-/* Loads the programs whose names begin with one of @names (floor_session only for that mode). */
-static int load(struct bench *bench, const char *const *names, size_t nr_names)
+/* Chooses the programs that are called one of @names. */
+static void choose_programs(struct bench *bench, const char *const *names, size_t nr_names)
 {
 	struct bpf_program *program;
-	struct bpf_map *map;
-	int error;
 
-	bench->skeleton = bench_floor__open();
-	if (!bench->skeleton)
-		return error_set(&bench->error, -errno, "cannot open the programs: %s",
-				 strerror(errno));
 	bpf_object__for_each_program(program, bench->skeleton->obj)
 	{
+		unsigned int type = attach_mode_type(bench->mode, program);
 		bool wanted = false;
 
 		for (size_t i = 0; i < nr_names; i++)
 			wanted |= !strcmp(bpf_program__name(program), names[i]);
 		bpf_program__set_autoload(program, wanted);
 		if (wanted)
-			bpf_program__set_expected_attach_type(
-				program,
-				(enum bpf_attach_type)attach_mode_type(bench->mode, program));
+			bpf_program__set_expected_attach_type(program, (enum bpf_attach_type)type);
 	}
-	bpf_object__for_each_map(map, bench->skeleton->obj)
-	{
-		enum bpf_map_type type = bpf_map__type(map);
+}
 
-		if (!bpf_map__is_internal(map) &&
-		    (type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_ARRAY))
-			bpf_map__set_max_entries(map, UNUSED_MAX);
-	}
+static int load(struct bench *bench, const char *const *names, size_t nr_names)
+{
+	int error;
+
+	bench->skeleton = bench_floor__open();
+	if (!bench->skeleton)
+		return error_set(&bench->error, -errno, "cannot open the programs: %s",
+				 strerror(errno));
+	choose_programs(bench, names, nr_names);
+#if defined(__x86_64__)
+	bench->skeleton->rodata->config.unwind_tables = 1;
+#endif
 	error = bench_floor__load(bench->skeleton);
 	if (error)
 		return error_set(&bench->error, error, "cannot load the programs: %s",
 				 strerror(-error));
+	return 0;
+}
+
+/* Brings the unwind tables of the process into the kernel, as the tracer does. */
+static int open_unwinder(struct bench *bench)
+{
+	struct bench_floor *skeleton = bench->skeleton;
+	struct unwinder_maps maps = {
+		.spaces_fd = bpf_map__fd(skeleton->maps.spaces),
+		.tables_fd = bpf_map__fd(skeleton->maps.tables),
+		.wides_fd = bpf_map__fd(skeleton->maps.wides),
+		.max_wides = bpf_map__max_entries(skeleton->maps.wides),
+		.control = &skeleton->bss->control,
+	};
+	int error;
+
+	if (!skeleton->rodata->config.unwind_tables)
+		return 0;
+	bench->unwinder = unwinder_new(&maps);
+	error = bench->unwinder ? unwinder_refresh(bench->unwinder, bench->pid) : -ENOMEM;
+	if (error < 0)
+		return error_set(&bench->error, error, "cannot make unwind tables of PID %d: %s",
+				 bench->pid, strerror(-error));
 	return 0;
 }
 
@@ -125,14 +150,14 @@ static int attach_object(struct bench *bench, const struct object_plan *object, 
 {
 	const struct bpf_program *program =
 		bpf_object__find_program_by_name(bench->skeleton->obj, name);
-	uint64_t offsets[MAX_LINKS], cookies[MAX_LINKS] = { 0 };
+	uint64_t offsets[MAX_PLACES], cookies[MAX_PLACES] = { 0 };
 	struct link_places places = {
 		.path = object->open_path, .pid = bench->pid, .offsets = offsets, .cookies = cookies
 	};
 	struct link *link = &bench->links[bench->nr_links];
 	int error;
 
-	for (size_t i = 0; i < object->nr_probes && places.nr < MAX_LINKS; i++)
+	for (size_t i = 0; i < object->nr_probes && places.nr < MAX_PLACES; i++)
 		if (is_chosen(&object->probes[i], choice))
 			offsets[places.nr++] = object->probes[i].placement.offset;
 	if (!places.nr)
@@ -190,6 +215,8 @@ static int attach_at_malloc(struct bench *bench, const char *what)
 
 	snprintf(name, sizeof(name), "floor_%s", what);
 	error = load(bench, names, ARRAY_SIZE(names));
+	if (!error && !strcmp(what, "walk"))
+		error = open_unwinder(bench);
 	return error ?: attach(bench, name, CHOICE_MALLOC, false);
 }
 

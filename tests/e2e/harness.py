@@ -161,14 +161,24 @@ def text_differences(pid):
     return differences
 
 
+def fd_infos(pid):
+    """What the kernel tells of each descriptor of the process."""
+    texts = []
+    try:
+        for fd in os.listdir(f"/proc/{pid}/fdinfo"):
+            try:
+                texts.append(read_text(f"/proc/{pid}/fdinfo/{fd}"))
+            except FileNotFoundError:  # closed meanwhile
+                continue
+    except (FileNotFoundError, ProcessLookupError):  # the process ended meanwhile
+        pass
+    return texts
+
+
 def bpf_objects(pid):
     """("link", "prog" or "map", id) of all that process pid holds in the kernel."""
     objects = set()
-    for fd in os.listdir(f"/proc/{pid}/fdinfo"):
-        try:
-            text = read_text(f"/proc/{pid}/fdinfo/{fd}")
-        except FileNotFoundError:  # closed meanwhile
-            continue
+    for text in fd_infos(pid):
         objects |= set(re.findall(r"^(link|prog|map)_id:\s+(\d+)", text, re.MULTILINE))
     return objects
 
@@ -223,13 +233,13 @@ class Observer:
         return read_text(self.stdout_path)
 
     def wait_ready(self):
-        """Waits until it counts, which is when it takes signals as orders (it blocks SIGUSR1);
-        notes what it holds in the kernel."""
+        """Waits until it counts, which is when it takes signals as orders (by a signalfd); notes
+        what it holds in the kernel."""
         def ready():
             if self.process.poll() is not None:
                 raise Failure(f"{' '.join(self.command)}: ended with status "
                               f"{self.process.returncode}: {self.stderr()}")
-            return self.status("SigBlk", 16) & (1 << (signal.SIGUSR1 - 1))
+            return any("sigmask:" in text for text in fd_infos(self.process.pid))
         wait_for(ready, "the observer to be ready")
         self.objects = bpf_objects(self.process.pid)
         require(any(what == "link" for what, _ in self.objects),
@@ -249,11 +259,6 @@ class Observer:
     def wait_report(self, condition, what):
         """Asks for reports until one meets the condition."""
         return wait_for(lambda: condition(self.report_now()), what)
-
-    def status(self, name, base=10):
-        """A number of /proc/PID/status."""
-        text = read_text(f"/proc/{self.process.pid}/status")
-        return int(re.search(rf"^{name}:\s+(\w+)", text, re.MULTILINE)[1], base)
 
     def wait_end(self, expected_status=0, timeout=DEADLINE_S):
         try:
@@ -312,9 +317,9 @@ class Report:
         return [f for f in self.findings
                 if kind in (None, f["kind"]) and pid in (None, f["pid"])]
 
-    def at(self, kind, site, modules, pid=None):
-        """Findings whose innermost frame of the program's own is the function site."""
-        return [f for f in self.of(kind, pid) if simple_name(own_frame(f, modules)) == site]
+    def at(self, kind, site, modules, pid=None, sites=()):
+        """Findings whose innermost frame in the modules that is one of the sites is this one."""
+        return [f for f in self.of(kind, pid) if own_frame(f, modules, {site, *sites}) == site]
 
     def flagged(self, verdicts=("leaking", "growing")):
         return [f for f in self.findings if f["verdict"] in verdicts]
@@ -333,12 +338,12 @@ def flat(tree, prefix=""):
     return numbers
 
 
-def own_frame(finding, modules):
-    """The function of the innermost frame that lies in one of the program's own files."""
+def own_frame(finding, modules, sites):
+    """The innermost of the functions sites that a stack goes through in one of the modules."""
     for frame in finding["stack"]:
-        module = os.path.basename(frame["module"] or "")
-        if module in modules and not frame["inlined"]:
-            return frame["function"]
+        name = simple_name(frame["function"])
+        if name in sites and os.path.basename(frame["module"] or "") in modules:
+            return name
     return None
 
 
@@ -371,13 +376,16 @@ def reached_via(findings, via):
 
 def check_expectations(report, workload, modules=None, kinds=("heap", "mmap"), counts=True,
                        pid=None):
-    """Every site that the workload told of has exactly the counts and bytes it told."""
+    """Every site that the workload told of has exactly the counts and bytes it told, and nothing
+    else is flagged as leaking."""
     modules = modules or {workload.name}
-    wrong, groups = [], {}
+    sites = {site for _, site in workload.expectations}
+    wrong, groups, known = [], {}, set()
     for (kind, site), wanted in workload.expectations.items():
         if kind not in kinds:
             continue
-        findings = report.at(kind, site, modules, pid)
+        findings = report.at(kind, site, modules, pid, sites)
+        known |= {id(f) for f in findings}
         if not findings and wanted["count"] and wanted["via"] != "-":
             group = groups.setdefault((kind, wanted["via"]), [0, 0])
             group[0] += wanted["count"]
@@ -387,15 +395,15 @@ def check_expectations(report, workload, modules=None, kinds=("heap", "mmap"), c
         if (counts and count != wanted["count"]) or size != wanted["bytes"]:
             wrong.append(f"{kind} {site}: {count} live, {size} bytes; the workload has left "
                          f"{wanted['count']}, {wanted['bytes']} bytes")
-    named = {id(f) for kind, site in workload.expectations
-             for f in report.at(kind, site, modules, pid)}
     for (kind, via), wanted in groups.items():
-        findings = reached_via([f for f in report.of(kind, pid) if id(f) not in named], via)
+        findings = reached_via([f for f in report.of(kind, pid) if id(f) not in known], via)
+        known |= {id(f) for f in findings}
+        print(f"note: callers behind {via} are not named")
         if list(total(findings)) != wanted:
             wrong.append(f"{kind} via {via}: {total(findings)} live and bytes; the workload has "
                          f"left {wanted}")
-        else:
-            print(f"note: callers behind {via} are not named")
+    wrong += [f"flagged: {describe(f)}" for f in report.flagged(("leaking",))
+              if id(f) not in known and pid in (None, f["pid"])]
     if wrong:
         listing = "\n  ".join(describe(f) for f in report.findings[:60])
         raise Failure("\n".join(wrong) + f"\nfindings:\n  {listing}\nlosses: {report.losses()}")

@@ -8,7 +8,6 @@
 
 #include <dwarf.h>
 #include <elfutils/libdw.h>
-#include <errno.h>
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -266,11 +265,15 @@ static enum recovery recover(struct machine *machine, Dwarf_Frame *frame, int nu
 	return RECOVERED;
 }
 
-/* Is the return address where the rows suppose it, or is it a signal's frame? */
+/* Are the return address and the caller's sp where the rows suppose them, or is it the frame of a
+ * signal? */
 static bool is_ordinary(struct machine *machine, Dwarf_Frame *frame, uint64_t pc)
 {
+	uint64_t sp = 0;
 	bool is_signal;
 
+	if (recover(machine, frame, 7, &sp) != RECOVERED || sp != machine->cfa)
+		return false;
 	dwarf_frame_info(frame, NULL, NULL, &is_signal);
 	return is_signal || pc == memory_at(machine->cfa - 8);
 }
@@ -365,20 +368,22 @@ static void compare_all(struct oracle *oracle, size_t nr_random)
 		compare_at(oracle, pc - 1);
 		compare_at(oracle, pc);
 		compare_at(oracle, pc + 1);
+		if (LB_RULE_TYPE(rows->rows[i].rule) == LB_RULE_PLT)
+			for (uint64_t k = 2; k < 16; k++)
+				compare_at(oracle, pc + k);
 		oracle->result.nr_bad += LB_RULE_TYPE(rows->rows[i].rule) == LB_RULE_BAD;
 	}
 	for (size_t i = 0; i < nr_random; i++)
 		compare_at(oracle, low - 64 + oracle_random(&oracle->random) % (high - low + 128));
 }
 
-/* Compares at the first address of each row, at both neighbours of it, and at @nr_random more. */
-static int oracle_compare(Elf *elf, const struct unwind_rows *rows, size_t nr_random,
-			  struct oracle_result *ret_result)
+/* Compares at the first address of each row, at both neighbours of it, and at @nr_random more.
+ * There must be rows. */
+static void oracle_compare(Elf *elf, const struct unwind_rows *rows, size_t nr_random,
+			   struct oracle_result *ret_result)
 {
 	struct oracle oracle = { .rows = rows, .random = 42 };
 
-	if (!rows->nr_rows)
-		return -ENOENT;
 	oracle.eh_frame = dwarf_getcfi_elf(elf);
 	oracle.dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
 	oracle.debug_frame = oracle.dwarf ? dwarf_getcfi(oracle.dwarf) : NULL;
@@ -386,7 +391,6 @@ static int oracle_compare(Elf *elf, const struct unwind_rows *rows, size_t nr_ra
 	dwarf_cfi_end(oracle.eh_frame);
 	dwarf_end(oracle.dwarf);
 	*ret_result = oracle.result;
-	return 0;
 }
 
 #endif

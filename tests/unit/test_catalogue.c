@@ -101,9 +101,9 @@ static void test_cookie(void **state)
 
 	(void)state;
 	assert_int_equal(call_cookie(find("calloc"), &placement),
-			 LB_CALL_ALLOC | LB_REG_RET << LB_COOKIE_A_SHIFT |
-				 LB_REG_ARG1 << LB_COOKIE_B_SHIFT | LB_COOKIE_MULTIPLY |
-				 0x18ULL << LB_COOKIE_DELTA_SHIFT);
+			 LB_CALL_ALLOC + (LB_REG_RET << LB_COOKIE_A_SHIFT) +
+				 (LB_REG_ARG1 << LB_COOKIE_B_SHIFT) + LB_COOKIE_MULTIPLY +
+				 (0x18ULL << LB_COOKIE_DELTA_SHIFT));
 	assert_int_equal(call_cookie(find("mremap"), &placement) & 0xfffff,
 			 LB_CALL_MREMAP | LB_REG_RET << LB_COOKIE_A_SHIFT |
 				 LB_REG_ARG1 << LB_COOKIE_B_SHIFT |

@@ -89,6 +89,52 @@ static void test_versions(void **state)
 	unwind_rows_free(rows);
 }
 
+/* What is restored is what the CIE says, not nothing. */
+static void test_restore(void **state)
+{
+	struct writer writer = { .format = EH_FRAME };
+	struct unwind_rows *rows;
+
+	(void)state;
+	put_cie(&writer, CIE_BODY "\x86\2");
+	put_fde(&writer, CODE, 16, "\x86\3\x41\xc6\x41\x86\4\x41\6\6");
+	rows = compile(&writer);
+	assert_rule(rows, CODE, LB_RULE(LB_RULE_SP, 8, 3));
+	assert_rule(rows, CODE + 1, LB_RULE(LB_RULE_SP, 8, 2));
+	assert_rule(rows, CODE + 2, LB_RULE(LB_RULE_SP, 8, 4));
+	assert_rule(rows, CODE + 3, LB_RULE(LB_RULE_SP, 8, 2));
+	unwind_rows_free(rows);
+}
+
+#define SIGNAL_CFA "\x0f\4\x77\xa0\1\6"
+#define SIGNAL_RA  "\x10\x10\3\x77\xa8\1"
+#define SIGNAL_BP  "\x10\6\3\x77\xf8\0"
+
+/* Signal frames are known by their form; one of any other form stops the unwinder. */
+static void test_signal(void **state)
+{
+	struct writer writer = { .format = EH_FRAME };
+	struct unwind_rows *rows;
+
+	(void)state;
+	put_cie(&writer, "\1zRS\0\1\x78\x10\1\0\x0c\7\x08\x90\1");
+	put_fde(&writer, CODE, 16, "\0" SIGNAL_CFA SIGNAL_RA SIGNAL_BP);
+	put_fde(&writer, CODE + 16, 16,
+		"\0\x0f\4\x77\xb0\1\6\x10\x10\3\x77\xb8\1\x10\6\3\x77\x88\1");
+	put_fde(&writer, CODE + 32, 16, "\0");
+	put_fde(&writer, CODE + 48, 16, "\0" SIGNAL_CFA SIGNAL_BP);
+	put_fde(&writer, CODE + 64, 16, "\0" SIGNAL_CFA SIGNAL_RA "\x10\6\3\x77\xf0\0");
+	put_fde(&writer, CODE + 80, 16, "\0\x0f\4\x76\xa0\1\6" SIGNAL_RA SIGNAL_BP);
+	put_fde(&writer, CODE + 96, 16, "\0" SIGNAL_CFA "\x10\x10\3\x77\xa0\1" SIGNAL_BP);
+	rows = compile(&writer);
+	assert_rule(rows, CODE, LB_RULE(LB_RULE_SIGNAL, 0, 0));
+	assert_rule(rows, CODE + 16, LB_RULE(LB_RULE_SIGNAL, 16, 0));
+	for (uint64_t vaddr = CODE + 32; vaddr < CODE + 112; vaddr++)
+		assert_rule(rows, vaddr, LB_RULE_BAD);
+	assert_int_equal(rows->stats.defects[UNWIND_DEFECT_SIGNAL], 5);
+	unwind_rows_free(rows);
+}
+
 /* Advances of all sizes, the last beyond the end; DW_CFA_set_loc. */
 static void test_locations(void **state)
 {
@@ -328,7 +374,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_formats),          cmocka_unit_test(test_versions),
-		cmocka_unit_test(test_locations),        cmocka_unit_test(test_overlaps),
+		cmocka_unit_test(test_locations),        cmocka_unit_test(test_signal),
+		cmocka_unit_test(test_restore),          cmocka_unit_test(test_overlaps),
 		cmocka_unit_test(test_precedence),       cmocka_unit_test(test_terminator),
 		cmocka_unit_test(test_bad_instructions), cmocka_unit_test(test_bad_cies),
 		cmocka_unit_test(test_bad_ranges),       cmocka_unit_test(test_cut),

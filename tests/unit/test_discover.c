@@ -165,7 +165,7 @@ static void test_unknown_allocator(void **state)
 	assert_int_equal(found.nr_probes, 3);
 	assert_int_equal(probe_of(&found, "malloc").placement.offset, TEXT_AT);
 	assert_int_equal(probe_of(&found, "malloc").cookie,
-			 LB_CALL_ALLOC | LB_REG_ARG0 << LB_COOKIE_A_SHIFT);
+			 LB_CALL_ALLOC + (LB_REG_ARG0 << LB_COOKIE_A_SHIFT));
 	assert_true(probe_of(&found, "calloc").cookie & LB_COOKIE_MULTIPLY);
 	discovery_done(&found);
 }

@@ -104,6 +104,7 @@ static void write_go_program(const struct fixture *fixture, const char *info)
 			".section .go.buildinfo,\"aw\"\n.balign 16\n"
 			".ascii \"\\377 Go buildinf:\"\n");
 	buf_puts(&text, info);
+	buf_puts(&text, ".section .note.GNU-stack,\"\",%progbits\n");
 	fixture_write(fixture, "go.s", text.data, text.len);
 	fixture_run(fixture, "sed -i 's/@note/%%note/' go.s && "
 			     "cc -no-pie -Wl,--build-id=none -o go main.c go.s");

@@ -41,7 +41,7 @@ static const char cxx_source[] =
 	/* 1 */ "namespace shop { struct Cart {\n"
 		/* 2 */ "  template <class T> __attribute__((always_inline)) inline void put(T) {\n"
 		/* 3 */ "    __asm__ volatile(\".globl cxx_mark\\n.type "
-			"cxx_mark,%function\\ncxx_mark: "
+		"cxx_mark,%function\\ncxx_mark: "
 		"nop\");\n"
 		/* 4 */ "  }\n"
 		/* 5 */ "  __attribute__((noinline)) void fill(int n);\n"
@@ -179,6 +179,58 @@ static void names_of_cxx_are_demangled(void **state)
 	image_free(image);
 }
 
+static void trimmed_lines_come_back(void **state)
+{
+	struct image *image;
+
+	fixture_run(*state, "cc -g -O2 -shared -fPIC -o lines.so lines.c");
+	image = open_image(*state, "lines.so");
+	for (int i = 0; i < 4; i++) {
+		assert_all_lines(image, address_of(image, "fixture_mark"),
+				 address_of(image, "outer_mark"), address_of(image, "hidden_mark"));
+		for (int k = 0; k < i; k++)
+			image_trim(image);
+	}
+	image_free(image);
+}
+
+/* Makes big.so, whose line table has @more bytes of opcodes at its end. */
+static void grow_line_table(const struct fixture *fixture, uint32_t more)
+{
+	size_t len;
+	uint32_t length;
+	char *table;
+
+	fixture_run(fixture, "cc -g -O2 -shared -fPIC -o lines.so lines.c && "
+			     "objcopy --dump-section .debug_line=line.bin lines.so");
+	table = fixture_read(fixture, "line.bin", &len);
+	table = realloc(table, len + more);
+	assert_non_null(table);
+	memset(table + len, 1, more); /* DW_LNS_copy: a row each */
+	memcpy(&length, table, sizeof(length));
+	length += more;
+	memcpy(table, &length, sizeof(length));
+	fixture_write(fixture, "line.bin", table, len + more);
+	free(table);
+	fixture_run(fixture, "objcopy --update-section .debug_line=line.bin lines.so big.so");
+}
+
+static void huge_line_tables_are_left_alone(void **state)
+{
+	static const struct expected known = { "outer", "lines.c", 15, false };
+	static const struct expected unknown = { "outer", NULL, 0, false };
+	struct image *image;
+
+	grow_line_table(*state, 1000);
+	image = open_image(*state, "big.so");
+	assert_frames(image, address_of(image, "outer_mark"), &known, 1);
+	image_free(image);
+	grow_line_table(*state, 9 << 20);
+	image = open_image(*state, "big.so");
+	assert_frames(image, address_of(image, "outer_mark"), &unknown, 1);
+	image_free(image);
+}
+
 static void without_dwarf_the_symbol_remains(void **state)
 {
 	static const struct expected expected = { "calls_hidden", NULL, 0, false };
@@ -236,6 +288,8 @@ int main(void)
 		cmocka_unit_test(missing_aranges_do_not_matter),
 		cmocka_unit_test(lines_come_from_the_separate_debug_file),
 		cmocka_unit_test(names_of_cxx_are_demangled),
+		cmocka_unit_test(trimmed_lines_come_back),
+		cmocka_unit_test(huge_line_tables_are_left_alone),
 		cmocka_unit_test(without_dwarf_the_symbol_remains),
 		cmocka_unit_test(split_dwarf_is_not_followed),
 		cmocka_unit_test(missing_alternate_file_leaves_the_symbols),

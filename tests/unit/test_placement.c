@@ -30,12 +30,13 @@ static int choose_x86(const uint8_t *bytes, size_t len, unsigned int args, bool 
 static int choose_arm64(const uint32_t *words, size_t nr_words, unsigned int args,
 			struct placement *ret_placement)
 {
-	uint8_t bytes[64];
-	const struct code code = { EM_AARCH64, bytes, nr_words * 4, true };
+	uint8_t bytes[64] = { 0 };
+	struct code code = { .machine = EM_AARCH64, .len = nr_words * 4, .is_whole = true };
 
 	assert_true(nr_words * 4 <= sizeof(bytes));
 	for (size_t i = 0; i < nr_words * 4; i++)
 		bytes[i] = (uint8_t)(words[i / 4] >> (i % 4 * 8));
+	code.bytes = bytes;
 	return placement_choose(&code, args, true, ret_placement);
 }
 

@@ -35,7 +35,7 @@ void *je_malloc(size_t size)
 void je_free(void *block)
 {
 	if (block == arena)
-		used = 0;
+		*(char *)block = 0;
 }
 
 static struct plan plan_self(struct plan_cache *cache, unsigned int kinds)

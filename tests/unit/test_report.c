@@ -35,6 +35,13 @@ static struct frame leak_frames[] = {
 	  .address = 0x555500001111,
 	  .offset = 0x1111,
 	  .inlined = true },
+	{ .function = "app_malloc",
+	  .file = "/build/app/src/memory.h",
+	  .line = 3,
+	  .module = "/srv/app/server",
+	  .address = 0x555500001111,
+	  .offset = 0x1111,
+	  .inlined = true },
 	{ .function = "make_buffer",
 	  .file = "/build/app/src/server.c",
 	  .line = 17,
@@ -461,8 +468,10 @@ static void numbers_for_people(void **state)
 	assert_text(text_bytes, 1023, "1023 B");
 	assert_text(text_bytes, 1024, "1.0 KiB");
 	assert_text(text_bytes, 1024 * 1024 - 1, "1.0 MiB");
+	assert_text(text_bytes, 1023 * 1024, "1023 KiB");
+	assert_text(text_bytes, 99.9 * 1024, "99.9 KiB");
 	assert_text(text_bytes, -1536, "-1.5 KiB");
-	assert_text(text_bytes, 1e30, "888178419700125.2 PiB");
+	assert_text(text_bytes, 1e30, "888178419700125 PiB");
 	assert_text(text_seconds, 0, "0.0 s");
 	assert_text(text_seconds, 9.96, "10 s");
 	assert_text(text_seconds, 119.4, "119 s");

@@ -26,67 +26,76 @@
  * Never called: code whose call frame information has every form that compilers rarely use. Each
  * nop is a row of its own; test_self compares them all.
  */
-#define ROW(cfi) "nop\n" cfi "\n"
-#define FUNCTION(name, rows)                                                                       \
-	__asm__(".pushsection .text\n.type " #name ", @function\n.globl " #name "\n" #name         \
-		":\n.cfi_startproc\n" rows "nop\n.cfi_endproc\n.size " #name ", . - " #name        \
-		"\n.popsection\n");                                                                \
-	extern const char name[]
+#define BEGIN(name)                                                                                \
+	".pushsection .text\n.globl " #name "\n.type " #name ", @function\n" #name                 \
+	": .cfi_startproc\n"
+#define END "nop; .cfi_endproc; .popsection\n"
 
-FUNCTION(odd_offsets,
-	 ROW(".cfi_def_cfa_offset 131064") ROW(".cfi_def_cfa_offset 131072")
-		 ROW(".cfi_def_cfa_offset 1000000") ROW(".cfi_offset 6, -200000")
-			 ROW(".cfi_offset 6, -24") ROW(".cfi_def_cfa_offset 12")
-				 ROW(".cfi_offset 6, 16") ROW(".cfi_def_cfa 6, -16")
-					 ROW(".cfi_def_cfa_offset 0") ROW(".cfi_same_value 6"));
-FUNCTION(odd_registers,
-	 ROW(".cfi_register 6, 3") ROW(".cfi_restore 6") ROW(".cfi_undefined 6")
-		 ROW(".cfi_same_value 6") ROW(".cfi_escape 0x14, 6, 2") ROW(".cfi_offset 6, -16")
-			 ROW(".cfi_def_cfa_register 10") ROW(".cfi_def_cfa_register 6")
-				 ROW(".cfi_register 16, 1") ROW(".cfi_offset 16, -16")
-					 ROW(".cfi_undefined 16") ROW(".cfi_offset 16, -8"));
-FUNCTION(odd_nesting,
-	 ROW(".cfi_def_cfa_offset 16") ROW(".cfi_remember_state\n.cfi_offset 6, -16")
-		 ROW(".cfi_remember_state\n.cfi_def_cfa_register 6") ROW(".cfi_restore_state")
-			 ROW(".cfi_def_cfa_offset 80") ROW(".cfi_restore_state"));
-/* DW_CFA_GNU_args_size, DW_CFA_def_cfa_sf, DW_CFA_def_cfa_offset_sf, DW_CFA_offset_extended_sf */
-FUNCTION(odd_instructions,
-	 ROW(".cfi_escape 0x2e, 0x90, 0x01") ROW(".cfi_escape 0x12, 7, 0x7e")
-		 ROW(".cfi_escape 0x13, 0x7c") ROW(".cfi_escape 0x11, 6, 2") ".skip 70\n" ROW(
-			 ".cfi_def_cfa_offset 24") ".skip 300\n" ROW(".cfi_def_cfa_offset "
-								     "32") ".skip "
-									   "70000\n" ROW(".c"
-											 "fi"
-											 "_d"
-											 "ef"
-											 "_c"
-											 "fa"
-											 "_o"
-											 "ff"
-											 "se"
-											 "t "
-											 "4"
-											 "0"));
-/* DW_CFA_def_cfa_expression: *(bp - 8), *(sp + 16) + 8, *(sp + 16) + 24, *(bp - 4), *(ax), sp + 24,
- * and of .plt with thresholds 9 and 10; DW_CFA_expression: bp at *bp, at *(bp + 8), at *(sp + 8) */
-FUNCTION(
-	odd_expressions,
-	ROW(".cfi_escape 0x0f, 3, 0x76, 0x78, 6") ROW(".cfi_escape 0x10, 6, 2, 0x76, 0") ROW(
-		".cfi_escape 0x0f, 5, 0x77, 16, 6, 0x23, 8")
-		ROW(".cfi_escape 0x0f, 5, 0x77, 16, 6, 0x23, 24") ROW(
-			".cfi_escape 0x10, 6, 2, 0x76, 8") ROW(".cfi_escape 0x0f, 3, 0x76, 0x7c, 6")
-			ROW(".cfi_escape 0x10, 6, 2, 0x77, 8")
-				ROW(".cfi_escape 0x0f, 3, 0x70, 0, 6") ROW(
-					".cfi_escape 0x0f, 2, 0x77, 24") ROW(".cfi_same_value 6")
-					ROW(".cfi_escape 0x0f, 11, 0x77, 8, 0x80, 0, 0x3f, 0x1a, "
-					    "0x39, 0x2a, 0x33, 0x24, 0x22")
-						ROW(".cfi_escape 0x0f, 11, 0x77, 8, 0x80, 0, 0x3f, "
-						    "0x1a, 0x3a, 0x2a, 0x33, 0x24, 0x22"));
+extern const char odd_offsets[], odd_registers[], odd_nesting[], odd_expressions[], odd_plt[];
+extern const char odd_signal[];
+
+__asm__(BEGIN(odd_offsets) "nop; .cfi_def_cfa_offset 131064\n"
+			   "nop; .cfi_def_cfa_offset 131072\n"
+			   "nop; .cfi_def_cfa_offset 1000000\n"
+			   "nop; .cfi_offset 6, -200000\n"
+			   "nop; .cfi_offset 6, -24\n"
+			   "nop; .cfi_def_cfa_offset 12\n"
+			   "nop; .cfi_offset 6, 16\n"
+			   "nop; .cfi_def_cfa 6, -16\n"
+			   "nop; .cfi_def_cfa_offset 0\n"
+			   "nop; .cfi_same_value 6\n" END);
+__asm__(BEGIN(odd_registers) "nop; .cfi_register 6, 3\n"
+			     "nop; .cfi_restore 6\n"
+			     "nop; .cfi_undefined 6\n"
+			     "nop; .cfi_same_value 6\n"
+			     "nop; .cfi_escape 0x14, 6, 2\n" /* DW_CFA_val_offset */
+			     "nop; .cfi_offset 6, -16\n"
+			     "nop; .cfi_def_cfa_register 10\n"
+			     "nop; .cfi_def_cfa_register 6\n"
+			     "nop; .cfi_register 16, 1\n"
+			     "nop; .cfi_offset 16, -16\n"
+			     "nop; .cfi_offset 16, -8; .cfi_offset 7, -24\n"
+			     "nop; .cfi_restore 7; .cfi_undefined 16\n"
+			     "nop; .cfi_offset 16, -8\n" END);
+__asm__(BEGIN(odd_nesting) "nop; .cfi_def_cfa_offset 16\n"
+			   "nop; .cfi_remember_state; .cfi_offset 6, -16\n"
+			   "nop; .cfi_remember_state; .cfi_def_cfa_register 6\n"
+			   "nop; .cfi_restore_state\n"
+			   "nop; .cfi_def_cfa_offset 80\n"
+			   "nop; .cfi_restore_state\n" END);
+__asm__(BEGIN(odd_instructions) "nop; .cfi_escape 0x2e, 0x90, 1\n" /* DW_CFA_GNU_args_size */
+				"nop; .cfi_escape 0x12, 7, 0x7e\n" /* DW_CFA_def_cfa_sf */
+				"nop; .cfi_escape 0x13, 0x7c\n"    /* DW_CFA_def_cfa_offset_sf */
+				"nop; .cfi_escape 0x11, 6, 2\n"    /* DW_CFA_offset_extended_sf */
+				"nop; .skip 70; .cfi_def_cfa_offset 24\n"
+				"nop; .skip 300; .cfi_def_cfa_offset 32\n"
+				"nop; .skip 70000; .cfi_def_cfa_offset 40\n" END);
+/* DW_CFA_def_cfa_expression and DW_CFA_expression */
+__asm__(BEGIN(
+	odd_expressions) "nop; .cfi_escape 0x0f, 3, 0x76, 0x78, 6\n"        /* CFA = *(bp - 8) */
+			 "nop; .cfi_escape 0x10, 6, 2, 0x76, 0\n"           /* bp at *bp */
+			 "nop; .cfi_escape 0x0f, 5, 0x77, 16, 6, 0x23, 8\n" /* CFA = *(sp + 16) + 8 */
+			 "nop; .cfi_escape 0x0f, 5, 0x77, 16, 6, 0x23, 24\n"
+			 "nop; .cfi_escape 0x10, 6, 2, 0x76, 8\n"    /* bp at *(bp + 8) */
+			 "nop; .cfi_escape 0x0f, 3, 0x76, 0x7c, 6\n" /* CFA = *(bp - 4) */
+			 "nop; .cfi_escape 0x10, 6, 2, 0x77, 8\n"    /* bp at *(sp + 8) */
+			 "nop; .cfi_escape 0x10, 6, 2, 0x77, 0\n"    /* bp at *sp */
+			 "nop; .cfi_escape 0x0f, 3, 0x70, 0, 6\n"    /* CFA = *ax */
+			 "nop; .cfi_escape 0x0f, 2, 0x77, 24\n"      /* CFA = sp + 24 */
+			 "nop; .cfi_same_value 6\n" END);
+/* The linker's expression with thresholds 9 and 10 */
+__asm__(BEGIN(odd_plt) "nop; .cfi_escape 0x0f, 11, 0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x39, 0x2a, 0x33, "
+		       "0x24, 0x22\n"
+		       "nop; .skip 15; .cfi_escape 0x0f, 11, 0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3a, "
+		       "0x2a, 0x33, 0x24, 0x22\n"
+		       "nop; .skip 15\n" END);
 /* As glibc's __restore_rt. */
-FUNCTION(odd_signal,
-	 ".cfi_signal_frame\n.cfi_escape 0x0f, 4, 0x77, 0xa0, 1, 6\n"
-	 ".cfi_escape 0x10, 16, 3, 0x77, 0xa8, 1\n.cfi_escape 0x10, 6, 3, 0x77, 0xf8, 0\n"
-	 ".cfi_escape 0x10, 7, 3, 0x77, 0xa0, 1\n");
+__asm__(BEGIN(odd_signal) ".cfi_signal_frame\n"
+			  ".cfi_escape 0x0f, 4, 0x77, 0xa0, 1, 6\n"  /* CFA */
+			  ".cfi_escape 0x10, 16, 3, 0x77, 0xa8, 1\n" /* return address */
+			  ".cfi_escape 0x10, 6, 3, 0x77, 0xf8, 0\n"  /* bp */
+			  ".cfi_escape 0x10, 7, 3, 0x77, 0xa0, 1\n"  /* sp */
+	END);
 
 static void print_heading(void)
 {
@@ -120,8 +129,8 @@ static struct oracle_result check_image(const char *name, const struct image *im
 
 	assert_int_equal(image_unwind_rows(image, &rows), 0);
 	assert_non_null(elf);
-	assert_int_equal(oracle_compare(elf, rows, NR_RANDOM, &result), 0);
-	assert_true(result.nr_checked >= NR_RANDOM + rows->nr_rows);
+	if (rows->nr_rows)
+		oracle_compare(elf, rows, NR_RANDOM, &result);
 	print_result(name, rows, &result);
 	unwind_rows_free(rows);
 	return result;
@@ -158,6 +167,7 @@ static void check_library(const char *soname)
 {
 	struct oracle_result result = check_file(path_of_library(soname));
 
+	assert_true(result.nr_checked > NR_RANDOM);
 	assert_int_equal(result.nr_different, 0);
 	assert_int_equal(result.nr_bp_lost, 0);
 	assert_in_range(result.nr_bad, 0, result.nr_checked / 1000);
@@ -183,8 +193,11 @@ static void test_libstdcxx(void **state)
 
 static void test_self(void **state)
 {
+	struct oracle_result result = check_file("/proc/self/exe");
+
 	(void)state;
-	assert_int_equal(check_file("/proc/self/exe").nr_different, 0);
+	assert_int_equal(result.nr_different, 0);
+	assert_true(result.nr_checked > NR_RANDOM);
 }
 
 /* How many bytes of the function at @start, of which @size are looked at, have a rule of @type? */
@@ -209,12 +222,12 @@ static void test_types(void **state)
 	assert_int_equal(image_open("/proc/self/exe", &image), 0);
 	assert_int_equal(image_unwind_rows(image, &rows), 0);
 	assert_int_equal(count_rules(rows, (uint64_t)odd_offsets - load, 11, LB_RULE_WIDE), 8);
-	assert_int_equal(count_rules(rows, (uint64_t)odd_registers - load, 13, LB_RULE_BAD), 3);
-	assert_int_equal(count_rules(rows, (uint64_t)odd_registers - load, 13, LB_RULE_END), 1);
+	assert_int_equal(count_rules(rows, (uint64_t)odd_registers - load, 14, LB_RULE_BAD), 4);
+	assert_int_equal(count_rules(rows, (uint64_t)odd_registers - load, 14, LB_RULE_END), 1);
 	assert_int_equal(count_rules(rows, (uint64_t)odd_nesting - load, 7, LB_RULE_SP), 6);
 	assert_int_equal(count_rules(rows, (uint64_t)odd_nesting - load, 7, LB_RULE_BP), 1);
-	assert_int_equal(count_rules(rows, (uint64_t)odd_expressions - load, 13, LB_RULE_PLT), 2);
-	assert_int_equal(count_rules(rows, (uint64_t)odd_expressions - load, 13, LB_RULE_BAD), 1);
+	assert_int_equal(count_rules(rows, (uint64_t)odd_expressions - load, 12, LB_RULE_BAD), 1);
+	assert_int_equal(count_rules(rows, (uint64_t)odd_plt - load, 33, LB_RULE_PLT), 32);
 	assert_int_equal(count_rules(rows, (uint64_t)odd_signal - load, 1, LB_RULE_SIGNAL), 1);
 	unwind_rows_free(rows);
 	image_free(image);
@@ -224,6 +237,7 @@ static void test_vdso(void **state)
 {
 	char *bytes = (char *)getauxval(AT_SYSINFO_EHDR);
 	size_t len = 2 * (size_t)sysconf(_SC_PAGESIZE);
+	struct oracle_result result;
 	struct image *image = NULL;
 	Elf *elf;
 
@@ -232,7 +246,9 @@ static void test_vdso(void **state)
 		skip();
 	assert_int_equal(image_open_memory(bytes, len, &image), 0);
 	elf = elf_memory(bytes, len);
-	assert_int_equal(check_image("[vdso]", image, elf).nr_different, 0);
+	result = check_image("[vdso]", image, elf);
+	assert_int_equal(result.nr_different, 0);
+	assert_true(result.nr_checked > NR_RANDOM);
 	elf_end(elf);
 	image_free(image);
 }

@@ -11,6 +11,13 @@
 
 #define HUGE_SIZE (SIZE_MAX / 2 - 4096)
 
+/* Who calls functions of musl that allocate is not to be seen: it has no unwind tables. */
+#ifdef __GLIBC__
+#define IN_LIBC(functions) "-"
+#else
+#define IN_LIBC(functions) functions
+#endif
+
 SITE static void leak_malloc(void)
 {
 	keep(malloc(48));
@@ -180,8 +187,8 @@ static const struct site sites[] = {
 #endif
 	{ "leak_malloc_big", leak_malloc_big, 300000, LEAKS, "-" },
 	{ "leak_calloc_big", leak_calloc_big, 310000, LEAKS, "-" },
-	{ "leak_strdup", leak_strdup, 32, LEAKS, "strdup" },
-	{ "leak_asprintf", leak_asprintf, 31, LEAKS, "asprintf|libc.so" },
+	{ "leak_strdup", leak_strdup, 32, LEAKS, IN_LIBC("strdup") },
+	{ "leak_asprintf", leak_asprintf, 31, LEAKS, IN_LIBC("asprintf|libc.so") },
 	{ "fail_malloc", fail_malloc, 0, 0, "-" },
 	{ "fail_calloc_overflow", fail_calloc_overflow, 0, 0, "-" },
 	{ "fail_posix_memalign", fail_posix_memalign, 0, 0, "-" },

@@ -26,6 +26,7 @@ struct session {
 	struct trend *trend;
 	struct lb_event *events; /* read but not handled yet; owned */
 	size_t nr_events, events_capacity;
+	bool is_ending;           /* a target is about to end */
 	struct snapshot snapshot; /* the last one */
 	struct finding *findings; /* judged from it; owned */
 	size_t nr_findings;
@@ -52,6 +53,8 @@ void session_relieve(struct session *session);
 void session_handle_events(struct session *session);
 /* Looks for libraries and ends that no event told of. */
 void session_rescan(struct session *session);
+/* Notices the end of targets that told they are about to; due every 100 ms. */
+void session_notice_ends(struct session *session);
 /* Does any target still run? */
 bool session_is_alive(const struct session *session);
 double session_seconds(const struct session *session);

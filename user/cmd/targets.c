@@ -192,8 +192,7 @@ static void handle_event(struct session *session, const struct lb_event *event)
 		on_exec(session, target, event->time_ns);
 		break;
 	case LB_EVENT_EXIT:
-		if (!target_is_alive(target))
-			target_end(session, target);
+		session->is_ending = true; /* it still runs its last instructions */
 		break;
 	case LB_EVENT_MAPPED:
 		target_update(session, target);
@@ -225,10 +224,23 @@ void session_handle_events(struct session *session)
 	session->nr_events = 0;
 }
 
+void session_notice_ends(struct session *session)
+{
+	size_t i;
+
+	if (!session->is_ending)
+		return;
+	for (i = session->nr_targets; i-- > 0;) {
+		if (!session->targets[i].exited && !target_is_alive(&session->targets[i]))
+			target_end(session, &session->targets[i]);
+	}
+}
+
 void session_rescan(struct session *session)
 {
 	size_t i;
 
+	session->is_ending = false;
 	for (i = session->nr_targets; i-- > 0;) {
 		struct target *target = &session->targets[i];
 

@@ -108,21 +108,24 @@ static int handle_signals(struct watch *watch, int fd, struct error *error)
 	return 0;
 }
 
-static int poll_once(struct watch *watch, struct error *error)
+static int show(struct watch *watch, struct error *error)
 {
-	struct report report;
-	int code;
+	struct report report = session_report(&watch->session);
+	int code = screen_show(&watch->screen, &report);
 
-	session_rescan(&watch->session);
-	code = session_poll(&watch->session, TOP_STABLE, false, error);
-	if (code)
-		return code;
-	report = session_report(&watch->session);
-	code = screen_show(&watch->screen, &report);
 	return code == 0 || code == -EPIPE
 		       ? code
 		       : error_set(error, code, "cannot write to standard output: %s",
 				   strerror(-code));
+}
+
+static int poll_once(struct watch *watch, struct error *error)
+{
+	int code;
+
+	session_rescan(&watch->session);
+	code = session_poll(&watch->session, TOP_STABLE, false, error);
+	return code ? code : show(watch, error);
 }
 
 /* Whatever is due now. The end needs no poll of its own: the report makes one. */
@@ -132,6 +135,7 @@ static int tick(struct watch *watch, struct error *error)
 	uint64_t interval_ns = seconds_ns(watch->options->interval_s);
 
 	session_relieve(&watch->session);
+	session_notice_ends(&watch->session);
 	if (watch->options->duration_s > 0 &&
 	    now_ns - watch->session.start_ns >= seconds_ns(watch->options->duration_s)) {
 		watch->stopping = true;
@@ -181,8 +185,11 @@ static int watch_processes(struct watch *watch, struct error *error)
 	signals = open_signals();
 	if (signals < 0)
 		return error_set(error, signals, "cannot receive signals: %s", strerror(-signals));
+	log_write(LOG_VERBOSE, "attached, counting since now");
 	watch->screen = screen_open(watch->options);
-	code = run_loop(watch, signals, error);
+	code = show(watch, error);
+	if (!code)
+		code = run_loop(watch, signals, error);
 	restore_signals();
 	return code ? code : write_report(watch, error);
 }

@@ -118,17 +118,23 @@ DEFINE_CLEANUP(lines, struct lines *, lines_free(*value))
 static struct lines *open_lines(const struct image *image, const struct image *owner)
 {
 	struct lines *lines __cleanup_of(lines) = calloc(1, sizeof(*lines));
+	GElf_Shdr header;
+	Elf_Scn *section;
 
 	if (!lines)
 		return NULL;
-	lines->dwarf = dwarf_begin_elf(owner->elf, DWARF_C_READ, NULL);
+	lines->elf = image_begin_elf(owner);
+	lines->dwarf = lines->elf ? dwarf_begin_elf(lines->elf, DWARF_C_READ, NULL) : NULL;
 	if (!lines->dwarf || set_alternate(lines, image, owner) || lines_list_units(lines))
 		return NULL;
+	section = elf_section(lines->elf, ".debug_line", &header);
+	lines->line_tables = section ? elf_getdata(section, NULL) : NULL;
 	return take(lines);
 }
 
 struct lines *image_lines(struct image *image)
 {
+	image->lines_used = true;
 	if (image->lines_loaded)
 		return image->lines;
 	image->lines_loaded = true;
@@ -140,6 +146,15 @@ struct lines *image_lines(struct image *image)
 	return image->lines;
 }
 
+void image_trim(struct image *image)
+{
+	if (!image->lines_used) {
+		image->lines = lines_free(image->lines);
+		image->lines_loaded = false;
+	}
+	image->lines_used = false;
+}
+
 struct lines *lines_free(struct lines *lines)
 {
 	if (!lines)
@@ -149,6 +164,7 @@ struct lines *lines_free(struct lines *lines)
 	free(lines->units);
 	code_ranges_done(&lines->unit_ranges);
 	dwarf_end(lines->dwarf);
+	elf_end(lines->elf);
 	dwarf_end(lines->alternate_dwarf);
 	image_free(lines->alternate);
 	free(lines);

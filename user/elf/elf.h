@@ -79,6 +79,9 @@ struct source_frame {
  * Falls back to the symbol table (one frame without a line). Returns their number (0: nothing
  * known) or -errno. */
 long image_source_frames(struct image *image, uint64_t vaddr, struct source_frame **ret_frames);
+/* Frees the DWARF when nobody has asked for source frames since the last call; it is read again when
+ * it is needed. To be called now and then: DWARF in memory is as large as in the file. */
+void image_trim(struct image *image);
 struct source_frame *source_frames_free(struct source_frame *frames, size_t nr_frames);
 
 /* Demangles C++ and Rust (legacy and v0) names; a copy of @name when it is not mangled.
@@ -92,18 +95,18 @@ enum placement_kind {
 };
 
 struct placement {
-	uint64_t vaddr;      /* proven instruction boundary to probe */
-	uint64_t offset;     /* the same as a file offset */
+	uint64_t vaddr;  /* proven instruction boundary to probe */
+	uint64_t offset; /* the same as a file offset */
 	enum placement_kind kind;
-	uint8_t arg_reg[6];  /* enum lb_reg that holds argument i at vaddr; LB_REG_NONE: lost */
-	uint16_t sp_delta;   /* bytes from sp at vaddr up to the return address */
+	uint8_t arg_reg[6];      /* enum lb_reg that holds argument i at vaddr; LB_REG_NONE: lost */
+	uint16_t sp_delta;       /* bytes from sp at vaddr up to the return address */
 	uint8_t instruction[16]; /* bytes of the instruction, to compare with the target's memory */
 	uint8_t instruction_len;
 };
 
 /* What a function turns out to be before anything of it is probed. */
 struct entry {
-	uint64_t vaddr;       /* where its code really starts, after following unconditional jumps */
+	uint64_t vaddr; /* where its code really starts, after following unconditional jumps */
 	const char *plt_name; /* it only jumps through the PLT to this function; NULL: no */
 };
 
@@ -154,7 +157,8 @@ struct unwind_stats {
 };
 
 struct unwind_rows {
-	uint64_t base; /* vaddr that pc 0 of a row stands for: start of the first page of the image */
+	uint64_t
+		base; /* vaddr that pc 0 of a row stands for: start of the first page of the image */
 	struct lb_row *rows; /* sorted by pc; owned */
 	size_t nr_rows;
 	struct lb_wide *wide; /* owned */
@@ -174,4 +178,3 @@ size_t unwind_rows_bytes(const struct unwind_rows *rows);
 const char *unwind_defect_name(enum unwind_defect defect);
 
 #endif
-

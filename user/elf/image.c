@@ -142,6 +142,13 @@ static struct image *image_new(void)
 	return image;
 }
 
+Elf *image_begin_elf(const struct image *image)
+{
+	if (image->memory)
+		return elf_memory(image->memory, image->size_bytes);
+	return elf_begin(image->fd, ELF_C_READ, NULL);
+}
+
 int image_open(const char *path, struct image **ret_image)
 {
 	struct image *image __cleanup_image = image_new();
@@ -152,7 +159,7 @@ int image_open(const char *path, struct image **ret_image)
 	image->fd = open_regular(path, &image->size_bytes);
 	if (image->fd < 0)
 		return image->fd;
-	image->elf = elf_begin(image->fd, ELF_C_READ, NULL);
+	image->elf = image_begin_elf(image);
 	err = read_headers(image);
 	if (err)
 		return err;
@@ -174,7 +181,7 @@ int image_open_memory(const void *bytes, size_t len, struct image **ret_image)
 		return -ENOMEM;
 	memcpy(image->memory, bytes, len);
 	image->size_bytes = len;
-	image->elf = elf_memory(image->memory, len);
+	image->elf = image_begin_elf(image);
 	err = read_headers(image);
 	if (err)
 		return err;
@@ -200,24 +207,29 @@ struct image *image_free(struct image *image)
 	return NULL;
 }
 
-Elf_Scn *image_section(const struct image *image, const char *name, GElf_Shdr *ret_header)
+Elf_Scn *elf_section(Elf *elf, const char *name, GElf_Shdr *ret_header)
 {
 	Elf_Scn *section = NULL;
 	size_t names;
 
-	if (elf_getshdrstrndx(image->elf, &names))
+	if (elf_getshdrstrndx(elf, &names))
 		return NULL;
 	for (int i = 0; i < MAX_SECTIONS; i++) {
 		const char *found;
 
-		section = elf_nextscn(image->elf, section);
+		section = elf_nextscn(elf, section);
 		if (!section || !gelf_getshdr(section, ret_header))
 			return NULL;
-		found = elf_strptr(image->elf, names, ret_header->sh_name);
+		found = elf_strptr(elf, names, ret_header->sh_name);
 		if (found && !strcmp(found, name))
 			return section;
 	}
 	return NULL;
+}
+
+Elf_Scn *image_section(const struct image *image, const char *name, GElf_Shdr *ret_header)
+{
+	return elf_section(image->elf, name, ret_header);
 }
 
 unsigned int image_machine(const struct image *image)

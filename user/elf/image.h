@@ -71,13 +71,17 @@ struct image {
 	struct image *debug;    /* separate debug file; NULL: none */
 	struct lines *lines;    /* NULL: not tried yet, or nothing there */
 	bool lines_loaded;
+	bool lines_used; /* since the last image_trim() */
 };
 
 /* image.c: opens a file that another one points to: a regular file, else -ENOEXEC. */
 DEFINE_CLEANUP(image, struct image *, image_free(*value))
 #define __cleanup_image __cleanup_of(image)
 
-/* The section called @name with its header. NULL: none. */
+/* Another libelf handle of the file; owned by the caller (elf_end). NULL: out of memory. */
+Elf *image_begin_elf(const struct image *image);
+/* The section called @name of an ELF file, with its header. NULL: none. */
+Elf_Scn *elf_section(Elf *elf, const char *name, GElf_Shdr *ret_header);
 Elf_Scn *image_section(const struct image *image, const char *name, GElf_Shdr *ret_header);
 
 /* notes.c: sets build_id and is_go from the notes and section names. */

@@ -13,6 +13,9 @@
 #define MAX_FRAMES   64    /* a function and what is inlined into each other there */
 #define MAX_CHILDREN 65536 /* DIEs looked at below one function */
 
+/* The lines of one unit. libdw makes about 80 bytes of memory of each byte, all at once. */
+#define MAX_LINE_BYTES (8UL << 20)
+
 /* The function (first) and the calls inlined at an address, from the outside in. */
 struct chain {
 	Dwarf_Die dies[MAX_FRAMES];
@@ -77,11 +80,13 @@ static void find_chain(const Dwarf_Die *function, uint64_t vaddr, struct chain *
 			ret_chain->dies[ret_chain->nr_dies++] = scope;
 }
 
+/* A text that is there and not empty, or NULL. */
 static const char *string_attribute(Dwarf_Die *die, unsigned int name)
 {
 	Dwarf_Attribute attribute;
+	const char *text = dwarf_formstring(dwarf_attr_integrate(die, name, &attribute));
 
-	return dwarf_formstring(dwarf_attr_integrate(die, name, &attribute));
+	return text && *text ? text : NULL;
 }
 
 /* The function's name as people write it. A linkage name that is not mangled is an alias inside a
@@ -110,6 +115,20 @@ static unsigned long number_attribute(Dwarf_Die *die, unsigned int name)
 	if (dwarf_formudata(dwarf_attr(die, name, &attribute), &number))
 		return 0;
 	return number;
+}
+
+/* Is the unit's line table of a size that one can afford? (DWARF 5, section 6.2.4: it begins with
+ * its length; 0xffffffff: with a 64-bit one, which we do not want to see.) */
+static bool has_fair_lines(const struct lines *lines, Dwarf_Die *unit)
+{
+	unsigned long at = number_attribute(unit, DW_AT_stmt_list);
+	const Elf_Data *tables = lines->line_tables;
+	uint32_t len;
+
+	if (!tables || !tables->d_buf || at > tables->d_size || tables->d_size - at < sizeof(len))
+		return false;
+	memcpy(&len, (const char *)tables->d_buf + at, sizeof(len));
+	return len <= MAX_LINE_BYTES;
 }
 
 /* Where the line table says that @vaddr comes from. */
@@ -181,6 +200,8 @@ static char *outer_name(struct image *image, Dwarf_Die *die, uint64_t vaddr)
 static void fill_frames(struct image *image, Dwarf_Die *unit, struct chain *chain, uint64_t vaddr,
 			struct frame_list *list)
 {
+	bool fair = has_fair_lines(image->lines, unit);
+
 	for (size_t i = 0; i < list->nr_frames; i++) {
 		struct source_frame *frame = &list->frames[i];
 		size_t place = list->nr_frames - 1 - i;
@@ -191,9 +212,9 @@ static void fill_frames(struct image *image, Dwarf_Die *unit, struct chain *chai
 		else
 			frame->function =
 				outer_name(image, chain->nr_dies ? chain->dies : NULL, vaddr);
-		if (i == 0)
+		if (i == 0 && fair)
 			set_line(frame, unit, vaddr);
-		else
+		else if (fair)
 			set_call_line(frame, unit, &chain->dies[place + 1]);
 	}
 }

@@ -33,7 +33,9 @@ struct unit {
 };
 
 struct lines {
+	Elf *elf; /* of its own, so that what libdw read can be freed again */
 	Dwarf *dwarf;
+	Elf_Data *line_tables;   /* .debug_line; NULL: none */
 	struct image *alternate; /* what dwz moved out; NULL: nothing */
 	Dwarf *alternate_dwarf;
 	struct unit *units;

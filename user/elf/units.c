@@ -11,8 +11,9 @@
 
 #define MAX_UNITS    (1UL << 20)
 #define MAX_RANGES   (4UL << 20)
-#define MAX_NESTING  24 /* namespaces, classes and functions within each other */
-#define MAX_OVERLAPS 64 /* ranges looked back over for one that covers an address */
+#define MAX_DIES     (32UL << 20) /* looked at in one unit */
+#define MAX_NESTING  24           /* namespaces, classes and functions within each other */
+#define MAX_OVERLAPS 64           /* ranges looked back over for one that covers an address */
 
 static int add_range(struct code_ranges *list, uint64_t start, uint64_t end, uint64_t value)
 {
@@ -158,7 +159,7 @@ static int add_functions(struct unit *unit, Dwarf_Die *parent, unsigned int dept
 
 static void load_functions(struct unit *unit, Dwarf_Die *die)
 {
-	uint64_t budget = unit->length;
+	uint64_t budget = MIN(unit->length, MAX_DIES);
 
 	if (unit->loaded)
 		return;

@@ -33,18 +33,18 @@ enum goroutine_state {
 /* Strings, frames and stacks belong to the golang that it came from. */
 struct goroutine {
 	uint64_t id;
-	uint64_t address;   /* of its runtime.g, which is used again, with another id, when it ends */
+	uint64_t address; /* of its runtime.g, which is used again, with another id, when it ends */
 	uint64_t parent_id; /* of the goroutine that created it; 0: not known (before Go 1.21) */
 	enum goroutine_state state;
 	bool system;        /* belongs to the runtime itself: hidden in Go's own dumps */
 	const char *reason; /* what it waits for in the runtime's words, else its state */
 	uint64_t waits_on;  /* address of the channel, mutex, group or condition; 0: not known */
-	uint64_t first_seen_ns;     /* CLOCK_MONOTONIC */
-	uint64_t since_ns;          /* it is known to do the same since then, CLOCK_MONOTONIC */
-	const struct stack *stack;  /* NULL: it was running or changed while being read */
-	const struct frame *start;  /* the function it began with; NULL: not known */
+	uint64_t first_seen_ns;      /* CLOCK_MONOTONIC */
+	uint64_t since_ns;           /* it is known to do the same since then, CLOCK_MONOTONIC */
+	const struct stack *stack;   /* NULL: it was running or changed while being read */
+	const struct frame *start;   /* the function it began with; NULL: not known */
 	const struct frame *creator; /* the go statement; NULL: not known */
-	const char *labels;         /* "key=value, key=value"; NULL: none */
+	const char *labels;          /* "key=value, key=value"; NULL: none */
 };
 
 /* One look at all goroutines. */

@@ -7,7 +7,7 @@
 
 #include "base/base.h"
 
-#define MAX_PIECES 512 /* ranges per system call; the kernel takes 1024 */
+#define MAX_PIECES 1024 /* ranges per system call: UIO_MAXIOV of the kernel */
 
 int memory_read(struct memory *memory, uint64_t address, void *bytes, size_t len)
 {

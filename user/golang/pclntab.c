@@ -132,7 +132,8 @@ static size_t record_bytes(const struct pclntab *table)
 }
 
 /* What the table tells of function number @index. */
-static int read_function(const struct pclntab *table, size_t index, struct go_function *ret_function)
+static int read_function(const struct pclntab *table, size_t index,
+			 struct go_function *ret_function)
 {
 	size_t at = table->functions + index * ENTRY_BYTES;
 	uint32_t entry, record, end, name, own_entry;
@@ -181,17 +182,28 @@ int pclntab_function_at(const struct pclntab *table, uint64_t pc, struct go_func
 	return 0;
 }
 
+/* Compares without looking for the end of the name in the table: this is asked of all functions. */
+static bool function_is(const struct pclntab *table, size_t index, const char *name, size_t len)
+{
+	uint32_t record, offset;
+	size_t at;
+
+	if (!read_u32(table, table->functions + index * ENTRY_BYTES + 4, &record) ||
+	    !read_u32(table, table->functions + record + NAME_AT, &offset))
+		return false;
+	at = table->names + offset;
+	return at < table->len && table->len - at > len &&
+	       !memcmp(table->bytes + at, name, len + 1);
+}
+
 int pclntab_function_named(const struct pclntab *table, const char *name,
 			   struct go_function *ret_function)
 {
-	struct go_function function;
+	size_t len = strlen(name);
 
-	for (size_t i = 0; i < table->nr_functions; i++) {
-		if (!read_function(table, i, &function) && !strcmp(function.name, name)) {
-			*ret_function = function;
-			return 0;
-		}
-	}
+	for (size_t i = 0; i < table->nr_functions; i++)
+		if (function_is(table, i, name, len))
+			return read_function(table, i, ret_function);
 	return -ENOENT;
 }
 

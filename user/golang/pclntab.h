@@ -36,8 +36,8 @@ struct go_function {
 	const char *name; /* in the table */
 	uint64_t entry;   /* addresses */
 	uint64_t end;
-	size_t at;        /* offset of its record in the table */
-	uint8_t id;       /* abi.FuncID, numbered differently by each release */
+	size_t at;  /* offset of its record in the table */
+	uint8_t id; /* abi.FuncID, numbered differently by each release */
 };
 
 struct inline_call {

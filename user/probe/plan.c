@@ -108,15 +108,16 @@ static int add_object(struct building *building, const struct mapping *mapping,
 	struct object_plan object = { 0 };
 	int err = object_fill(building, mapping, open_path, discovery, &object);
 
-	if (!err && object.nr_probes)
+	if (!err && object.nr_probes) {
 		err = vec_reserve((void **)&plan->objects, &plan->capacity, plan->nr_objects + 1,
 				  sizeof(object));
-	if (err < 0 || !object.nr_probes) {
-		object_done(&object);
-		return err;
+		if (!err) {
+			plan->objects[plan->nr_objects++] = object;
+			return 0;
+		}
 	}
-	plan->objects[plan->nr_objects++] = object;
-	return 0;
+	object_done(&object);
+	return err;
 }
 
 /* Says which functions of the file could not be probed and what follows from that. */
@@ -314,7 +315,8 @@ int plan_add_blind_spot(struct plan *plan, const char *format, ...)
 	va_list args;
 	int len;
 
-	grown = realloc(plan->blind_spots, (plan->nr_blind_spots + 1) * sizeof(*grown));
+	grown = (char **)realloc((void *)plan->blind_spots,
+				 (plan->nr_blind_spots + 1) * sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	plan->blind_spots = grown;
@@ -334,6 +336,6 @@ void plan_done(struct plan *plan)
 	for (size_t i = 0; i < plan->nr_blind_spots; i++)
 		free(plan->blind_spots[i]);
 	free(plan->objects);
-	free(plan->blind_spots);
+	free((void *)plan->blind_spots);
 	*plan = (struct plan){ 0 };
 }

@@ -58,6 +58,9 @@ struct symbolizer *symbolizer_free(struct symbolizer *symbolizer);
 int symbolizer_refresh(struct symbolizer *symbolizer, pid_t pid);
 /* Forgets process @pid. */
 void symbolizer_forget(struct symbolizer *symbolizer, pid_t pid);
+/* Frees what has not been used since the last call and can be read again. To be called after the new
+ * stacks of a poll have been named. */
+void symbolizer_trim(struct symbolizer *symbolizer);
 /* Names the stack of @nr_pcs program counters (innermost first; all of them return addresses, so
  * the line looked up is that of pc - 1). Inlined frames are added. The result is owned by the
  * symbolizer and cached by (pid, id). */

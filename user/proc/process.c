@@ -114,14 +114,23 @@ static int add_mapping(struct symbolizer *symbolizer, const struct process *proc
 	return 0;
 }
 
-/* The module of @list that shares an address with @module. NULL: none. */
+/* The first of the @nr_modules (sorted) modules of @list that shares an address with @module. NULL:
+ * none. */
 static const struct module *find_overlap(const struct module_list *list, size_t nr_modules,
 					 const struct module *module)
 {
-	for (size_t i = 0; i < nr_modules; i++)
-		if (list->modules[i].start < module->end && module->start < list->modules[i].end)
-			return &list->modules[i];
-	return NULL;
+	size_t low = 0, high = nr_modules;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (list->modules[middle].end <= module->start)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < nr_modules && list->modules[low].start < module->end ? &list->modules[low]
+									  : NULL;
 }
 
 static bool is_equal(const struct module *a, const struct module *b)

@@ -64,6 +64,12 @@ struct symbolizer *symbolizer_free(struct symbolizer *symbolizer)
 	return NULL;
 }
 
+void symbolizer_trim(struct symbolizer *symbolizer)
+{
+	for (struct cached_image *cached = symbolizer->images; cached; cached = cached->next)
+		image_trim(cached->image);
+}
+
 /* Does another process have this PID now? */
 static bool is_reused(const struct process *process)
 {

@@ -8,8 +8,8 @@
 #ifndef PROC_SYMBOLIZER_H
 #define PROC_SYMBOLIZER_H
 
-#include "proc/proc.h"
 #include "proc/idmap.h"
+#include "proc/proc.h"
 
 /* --- image_cache.c: opened images --- */
 struct cached_image {

@@ -57,7 +57,7 @@ static void write_nothing(FILE *out, const struct report *report)
 	text_count(&text, count, "object");
 	buf_puts(&text, " of ");
 	text_bytes(&text, (double)bytes);
-	buf_puts(&text, " outstanding since the start.\n");
+	buf_puts(&text, " outstanding since the start (--all-sites lists them).\n");
 	put(out, &text);
 }
 

@@ -4,6 +4,8 @@
 
 #include "report/text.h"
 
+#define WRAPPER_PREFIX 10 /* characters that may stand before "malloc" in a wrapper's name */
+
 const char *path_base(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -59,17 +61,39 @@ static bool frame_is_library(const struct frame *frame)
 	return false;
 }
 
+/* Is the function a program's own wrapper of the allocator: zmalloc, g_try_malloc, xstrdup? */
+static bool frame_is_wrapper(const struct frame *frame)
+{
+	static const char *const names[] = { "malloc", "calloc", "realloc", "strdup" };
+	size_t i;
+
+	for (i = 0; frame->function && i < ARRAY_SIZE(names); i++) {
+		const char *found = strcasestr(frame->function, names[i]);
+
+		if (found && found - frame->function < WRAPPER_PREFIX)
+			return true;
+	}
+	return false;
+}
+
 const struct frame *stack_where(const struct stack *stack)
 {
+	const struct frame *wrapper = NULL;
 	size_t i;
 
 	if (!stack || stack->nr_frames == 0)
 		return NULL;
 	for (i = 0; i < stack->nr_frames; i++) {
-		if (!frame_is_library(&stack->frames[i]))
-			return &stack->frames[i];
+		const struct frame *frame = &stack->frames[i];
+
+		if (frame_is_library(frame))
+			continue;
+		if (!frame_is_wrapper(frame))
+			return frame;
+		if (!wrapper)
+			wrapper = frame;
 	}
-	return &stack->frames[0];
+	return wrapper ? wrapper : &stack->frames[0];
 }
 
 void text_where(struct buf *buf, const struct finding *finding)

@@ -6,7 +6,7 @@
 #include "report/fields.h"
 #include "trend/trend.h"
 
-#define HISTORY_COLUMNS 12
+#define HISTORY_COLUMNS 10
 #define MIN_WIDTH       20
 
 /* One character per point of the end of the history, scaled to its largest. */
@@ -133,12 +133,11 @@ int report_live(FILE *out, const struct report *report, const struct report_opti
 		unsigned int rows)
 {
 	struct buf line __cleanup_buf = { 0 };
-	size_t nr, i;
+	size_t room = MAX(rows, 5) - 4; /* status, doubts, titles, the cursor's line */
+	size_t nr = 0, i;
 
-	rows = MAX(rows, 5);
-	nr = MIN(report->nr_findings, rows - 4); /* status, doubts, titles, the cursor's line */
 	if (options->top)
-		nr = MIN(nr, options->top);
+		room = MIN(room, options->top);
 	errno = 0;
 	add_status(&line, report);
 	put_line(out, &line, options, "\033[1m");
@@ -148,7 +147,10 @@ int report_live(FILE *out, const struct report *report, const struct report_opti
 	buf_reset(&line);
 	add_titles(&line, options->width);
 	put_line(out, &line, options, "\033[7m");
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < report->nr_findings && nr < room; i++) {
+		if (report->findings[i].site.live_count == 0 && !options->all_sites)
+			continue;
+		nr++;
 		buf_reset(&line);
 		add_row(&line, &report->findings[i], options->width);
 		put_line(out, &line, options, verdict_colour(report->findings[i].verdict));

@@ -130,11 +130,11 @@ void text_bytes(struct buf *buf, double bytes)
 	double size = bytes < 0 ? -bytes : bytes;
 	size_t unit = 0;
 
-	while (size >= 1023.95 && unit + 1 < ARRAY_SIZE(units)) {
+	while (size >= 1023.5 && unit + 1 < ARRAY_SIZE(units)) {
 		size /= 1024;
 		unit++;
 	}
-	buf_printf(buf, unit == 0 ? "%s%.0f %s" : "%s%.1f %s", bytes < 0 ? "-" : "", size,
+	buf_printf(buf, "%s%.*f %s", bytes < 0 ? "-" : "", unit == 0 || size >= 99.95 ? 0 : 1, size,
 		   units[unit]);
 }
 

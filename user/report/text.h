@@ -26,7 +26,8 @@ void frame_name(struct buf *buf, const struct frame *frame);
 /* file:line or the module; nothing when neither is known. @full: with directories. */
 void frame_place(struct buf *buf, const struct frame *frame, bool full);
 /* The frame to name as the place of the leak: the first that is not part of an allocator, the C or
- * C++ library or a system header; else the innermost one. NULL: no frames. */
+ * C++ library or a system header, nor a wrapper of malloc; else the innermost one. NULL: no
+ * frames. */
 const struct frame *stack_where(const struct stack *stack);
 /* "function file:line" of that frame. */
 void text_where(struct buf *buf, const struct finding *finding);

@@ -5,22 +5,22 @@
  * A history is at most TREND_POINTS points. When they are used up, neighbours are merged and each
  * further point stands for twice as many polls, so memory is bounded and the whole watch stays in
  * sight. A point holds the least that was outstanding during its polls: the low-water mark, which
- * hides what comes and goes.
+ * hides what comes and goes. Sites get a history when they first have min_objects live objects;
+ * most never do.
  */
 #ifndef TREND_HISTORY_H
 #define TREND_HISTORY_H
 
 #include "trend/trend.h"
 
-#define TREND_POINTS 20
+#define TREND_POINTS 16
 
 struct point {
 	float bytes;
 	uint32_t count; /* saturates */
 };
 
-struct series {
-	struct site_count site; /* as last seen */
+struct history {
 	struct point points[TREND_POINTS];
 	uint64_t first_alert_ns;   /* 0: never growing or leaking */
 	uint64_t confirmed_ns;     /* when the rule last gave the verdict in held */
@@ -29,12 +29,18 @@ struct series {
 	float growth_bytes_per_s;
 	float growth_count_per_s;
 	float confidence;
-	uint8_t first;   /* the point at which the site appeared */
+	uint8_t first;   /* the point at which the history begins */
 	uint8_t verdict; /* enum verdict: what is reported */
 	uint8_t held;    /* enum verdict: growing or leaking, as last confirmed; else stable */
 };
 
-_Static_assert(sizeof(struct series) <= 300, "100,000 sites must fit the memory budget");
+struct series {
+	struct site_count site;  /* as last seen */
+	struct history *history; /* owned; NULL: never had enough objects */
+};
+
+_Static_assert(sizeof(struct series) + sizeof(struct history) <= 300,
+	       "100,000 sites must fit the memory budget");
 
 struct trend {
 	struct trend_options options;
@@ -48,7 +54,8 @@ struct trend {
 	unsigned int sample_shift;
 };
 
-/* Judges one site after its last point was written. */
-void series_judge(const struct trend *trend, struct series *series);
+/* Judges a site that has a history, after its last point was written. */
+void history_judge(const struct trend *trend, const struct site_count *site,
+		   struct history *history);
 
 #endif

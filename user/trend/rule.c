@@ -13,7 +13,9 @@
  *             that has filled up hardly rises any more)
  *   leaking   it rose both times, in objects too; the second step was at least half of the first
  *             (a cache that fills slows down); the rise is steady: of the five steps between
- *             sixths of the window at least four rose; and the site keeps one in KEPT_SHARE
+ *             sixths of the window at least four rose; the site keeps one in KEPT_SHARE; and
+ *             there are LEAK_OBJECTS times min_objects (what a program makes once for each of
+ *             its few dozen commands or log entries rises slowly, too, and then no more)
  *
  * A rise counts when it is more than chance makes: a site whose n objects come and go at random
  * wavers by sqrt(n), so it must be above NOISE_SIGMAS of that; where nothing was ever closed any
@@ -28,6 +30,7 @@
 #include "trend/history.h"
 
 #define KEPT_SHARE   20
+#define LEAK_OBJECTS 10
 #define NOISE_SIGMAS 4.0
 #define NR_SIXTHS    6
 
@@ -103,6 +106,8 @@ static enum verdict rule_verdict(const struct trend *trend, const struct site_co
 	if (!rose_both || !is_beyond_noise(trend, site, first + second))
 		return first >= 0 && keeps && is_beyond_noise(trend, site, second) ? VERDICT_SUSPECT
 										   : VERDICT_STABLE;
+	if (site->live_count < trend->options.min_objects * LEAK_OBJECTS)
+		return VERDICT_GROWING;
 	if (more_objects && keeps && second >= first / 2 && shape->rising >= NR_SIXTHS - 2)
 		return VERDICT_LEAKING;
 	return VERDICT_GROWING;

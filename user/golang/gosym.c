@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#include "golang/gosym.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_BUCKETS    256 /* a power of two */
+#define MAX_INLINED      64  /* calls inlined into one another */
+#define MAX_STACK_FRAMES 512
+#define MAX_NAME_BYTES   4096
+#define MAX_STACKS       262144
+
+/* What a known_stack is, besides LB_STACK_*: one frame, with the function that begins there or
+ * with the go statement that returns there. */
+#define PLACE_START   0x10000
+#define PLACE_CREATOR 0x20000
+
+struct known_stack {
+	struct known_stack *next;
+	struct stack stack; /* its frames stand behind */
+};
+
+static const char *const waiters[GOSYM_NR_WAITERS] = {
+	"runtime.semacquire1", "sync.runtime_notifyListWait", "sync.(*Mutex).lockSlow",
+	"internal/sync.(*Mutex).lockSlow", /* Go 1.24 and later */
+};
+
+/* 0: no function of this name. */
+static uint64_t entry_of(const struct gosym *symbols, const char *name)
+{
+	struct go_function function;
+
+	return pclntab_function_named(&symbols->table, name, &function) ? 0 : function.entry;
+}
+
+int gosym_find_marks(struct gosym *symbols)
+{
+	symbols->goexit = entry_of(symbols, "runtime.goexit");
+	symbols->async_preempt = entry_of(symbols, "runtime.asyncPreempt");
+	symbols->sigpanic = entry_of(symbols, "runtime.sigpanic");
+	for (size_t i = 0; i < GOSYM_NR_WAITERS; i++)
+		symbols->waiters[i] = entry_of(symbols, waiters[i]);
+	return symbols->goexit ? 0 : -ENOENT;
+}
+
+bool gosym_is_return(const struct gosym *symbols, const struct go_function *function, uint64_t pc,
+		     const struct go_function *inner)
+{
+	if (pc == function->entry)
+		return false;
+	return !inner ||
+	       (inner->entry != symbols->async_preempt && inner->entry != symbols->sigpanic);
+}
+
+/* --- names --- */
+
+/* The name as Go prints it: type arguments are left out (Go 1.23 runtime/traceback.go,
+ * funcNamePiecesForPrint()), and a panic is called that. */
+static const char *printed_name(struct gosym *symbols, const char *name)
+{
+	const char *open = strchr(name, '['), *close = strrchr(name, ']');
+	char text[MAX_NAME_BYTES];
+
+	if (!strcmp(name, "runtime.gopanic"))
+		return strings_intern(symbols->strings, "panic");
+	if (!open || !close || close < open)
+		return strings_intern(symbols->strings, name);
+	snprintf(text, sizeof(text), "%.*s[...]%s", (int)MIN(open - name, MAX_NAME_BYTES), name,
+		 close + 1);
+	return strings_intern(symbols->strings, text);
+}
+
+static bool is_upper(char c)
+{
+	return c >= 'A' && c <= 'Z';
+}
+
+/* Go 1.23 runtime/traceback.go, isExportedRuntime(); @name without "runtime." */
+static bool is_exported(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	if (!dot)
+		return is_upper(name[0]);
+	if (!strncmp(name, "(*", 2) && dot > name + 2 && dot[-1] == ')')
+		name += 2;
+	return is_upper(dot[1]) && is_upper(name[0]);
+}
+
+/* Go 1.23 runtime/traceback.go, showfuncinfo(): inner workings of the runtime are not shown. */
+static bool is_shown(const char *name, bool first)
+{
+	if (!first && !strcmp(name, "runtime.gopanic"))
+		return true;
+	if (!strncmp(name, "runtime.", 8))
+		return is_exported(name + 8);
+	return strchr(name, '.');
+}
+
+/* Go 1.23 runtime/traceback.go, elideWrapperCalling() */
+static bool is_elided(const struct gosym *symbols, uint8_t id, const char *inner)
+{
+	return id == symbols->wrapper_id && (!inner || (strcmp(inner, "runtime.gopanic") != 0 &&
+							strcmp(inner, "runtime.sigpanic") != 0 &&
+							strcmp(inner, "runtime.panicwrap") != 0));
+}
+
+/* --- frames of one program counter --- */
+
+struct frame_list {
+	struct frame *frames;
+	size_t nr, max;
+};
+
+static void add_frame(struct gosym *symbols, struct frame_list *list, const char *name,
+		      const struct go_function *function, uint64_t pc, uint64_t look_up)
+{
+	struct frame frame = {
+		.module = symbols->module,
+		.address = pc,
+		.offset = pc - symbols->bias,
+		.function = name,
+	};
+	const char *file;
+
+	if (list->nr == list->max)
+		return;
+	if (function && !pclntab_line(&symbols->table, function, look_up, &file, &frame.line))
+		frame.file = strings_intern(symbols->strings, file);
+	list->frames[list->nr++] = frame;
+}
+
+/* The call that was inlined at @look_up. */
+static int inlined_at(struct gosym *symbols, const struct go_function *function, uint64_t look_up,
+		      struct inline_call *ret_call)
+{
+	size_t size = pclntab_inline_bytes(&symbols->table);
+	uint8_t entry[PCLNTAB_MAX_INLINE_BYTES];
+	uint32_t tree, index;
+
+	if (!symbols->inline_trees || pclntab_inline_tree(&symbols->table, function, &tree) ||
+	    pclntab_inline_index(&symbols->table, function, look_up, &index) ||
+	    memory_read(symbols->memory, symbols->inline_trees + tree + (uint64_t)index * size,
+			entry, size))
+		return -ENOENT;
+	return pclntab_inline_call(&symbols->table, entry, ret_call);
+}
+
+/* The frames at @pc, innermost first: inlined calls and the function itself, without wrappers.
+ * @look_up: where the line is, pc or just before it. @inner: the callee's name, NULL: none. */
+static size_t frames_at(struct gosym *symbols, uint64_t pc, uint64_t look_up, const char *inner,
+			struct frame *frames, size_t max)
+{
+	struct frame_list list = { .frames = frames, .max = max };
+	struct go_function function;
+	struct inline_call call;
+
+	if (pclntab_function_at(&symbols->table, pc, &function)) {
+		add_frame(symbols, &list, NULL, NULL, pc, pc);
+		return list.nr;
+	}
+	for (int i = 0; i < MAX_INLINED && !inlined_at(symbols, &function, look_up, &call); i++) {
+		if (!is_elided(symbols, call.id, inner)) {
+			add_frame(symbols, &list, call.name, &function, pc, look_up);
+			frames[list.nr - 1].inlined = true;
+		}
+		inner = call.name;
+		look_up = function.entry + call.parent_offset;
+	}
+	if (!is_elided(symbols, function.id, inner))
+		add_frame(symbols, &list, function.name, &function, pc, look_up);
+	return list.nr;
+}
+
+/* --- stacks --- */
+
+static size_t all_frames(struct gosym *symbols, const uint64_t *pcs, size_t nr_pcs,
+			 struct frame *frames, size_t max)
+{
+	struct go_function inner, function;
+	bool has_inner = false;
+	size_t nr = 0;
+
+	for (size_t i = 0; i < nr_pcs && nr < max; i++) {
+		bool found = !pclntab_function_at(&symbols->table, pcs[i], &function);
+		bool is_return = found && gosym_is_return(symbols, &function, pcs[i],
+							  has_inner ? &inner : NULL);
+
+		if (found && function.entry == symbols->goexit)
+			break;
+		nr += frames_at(symbols, pcs[i], pcs[i] - is_return, has_inner ? inner.name : NULL,
+				frames + nr, max - nr);
+		has_inner = found;
+		inner = function;
+	}
+	return nr;
+}
+
+/* Drops what Go does not show, unless nothing would be left, and makes names fit to print. */
+static size_t shown_frames(struct gosym *symbols, struct frame *frames, size_t nr_frames)
+{
+	bool show_all = true;
+	size_t nr = 0;
+
+	for (size_t i = 0; i < nr_frames && show_all; i++)
+		show_all = frames[i].function && !is_shown(frames[i].function, i == 0);
+	for (size_t i = 0; i < nr_frames; i++) {
+		struct frame frame = frames[i];
+
+		if (frame.function && !show_all && !is_shown(frame.function, nr == 0))
+			continue;
+		if (frame.function)
+			frame.function = printed_name(symbols, frame.function);
+		frames[nr++] = frame;
+	}
+	return nr;
+}
+
+/* FNV-1a over words. */
+static uint64_t hash_pcs(const uint64_t *pcs, size_t nr_pcs, uint32_t flags)
+{
+	uint64_t hash = 0xcbf29ce484222325ULL ^ flags;
+
+	for (size_t i = 0; i < nr_pcs; i++) {
+		hash = (hash ^ pcs[i]) * 0x100000001b3ULL;
+		hash ^= hash >> 32;
+	}
+	return hash;
+}
+
+static void insert(struct known_stack **buckets, size_t nr_buckets, struct known_stack *known)
+{
+	struct known_stack **bucket = &buckets[known->stack.id & (nr_buckets - 1)];
+
+	known->next = *bucket;
+	*bucket = known;
+}
+
+static int grow_buckets(struct gosym *symbols)
+{
+	size_t nr = MAX(symbols->nr_buckets * 2, (size_t)FIRST_BUCKETS);
+	struct known_stack **buckets = calloc(nr, sizeof(*buckets));
+
+	if (!buckets)
+		return -ENOMEM;
+	for (size_t i = 0; i < symbols->nr_buckets; i++) {
+		while (symbols->buckets[i]) {
+			struct known_stack *known = symbols->buckets[i];
+
+			symbols->buckets[i] = known->next;
+			insert(buckets, nr, known);
+		}
+	}
+	free(symbols->buckets);
+	symbols->buckets = buckets;
+	symbols->nr_buckets = nr;
+	return 0;
+}
+
+/* The one frame of a place; none when no function is there. */
+static size_t place_frame(struct gosym *symbols, uint64_t pc, bool is_creator, struct frame *frame)
+{
+	struct frame_list list = { .frames = frame, .max = 1 };
+	struct go_function function;
+
+	if (pclntab_function_at(&symbols->table, pc, &function))
+		return 0;
+	add_frame(symbols, &list, printed_name(symbols, function.name), &function, pc,
+		  pc - (is_creator && pc > function.entry));
+	return list.nr;
+}
+
+static struct known_stack *name_stack(struct gosym *symbols, const uint64_t *pcs, size_t nr_pcs,
+				      uint32_t flags)
+{
+	struct frame frames[MAX_STACK_FRAMES];
+	struct known_stack *known;
+	size_t nr;
+
+	if (flags & (PLACE_START | PLACE_CREATOR))
+		nr = place_frame(symbols, pcs[0], flags & PLACE_CREATOR, frames);
+	else
+		nr = shown_frames(symbols, frames,
+				  all_frames(symbols, pcs, nr_pcs, frames, MAX_STACK_FRAMES));
+	known = malloc(sizeof(*known) + nr * sizeof(frames[0]));
+	if (!known)
+		return NULL;
+	known->stack = (struct stack){ .nr_frames = nr, .frames = (struct frame *)(known + 1) };
+	memcpy(known->stack.frames, frames, nr * sizeof(frames[0]));
+	return known;
+}
+
+const struct stack *gosym_stack(struct gosym *symbols, const uint64_t *pcs, size_t nr_pcs,
+				uint32_t flags)
+{
+	uint64_t id = hash_pcs(pcs, nr_pcs, flags);
+	struct known_stack *known;
+
+	if (symbols->nr_stacks >= symbols->nr_buckets && grow_buckets(symbols))
+		return NULL;
+	for (known = symbols->buckets[id & (symbols->nr_buckets - 1)]; known; known = known->next)
+		if (known->stack.id == id)
+			return &known->stack;
+	if (symbols->nr_stacks == MAX_STACKS)
+		return NULL;
+	known = name_stack(symbols, pcs, nr_pcs, flags);
+	if (!known)
+		return NULL;
+	known->stack.id = id;
+	known->stack.flags = flags;
+	insert(symbols->buckets, symbols->nr_buckets, known);
+	symbols->nr_stacks++;
+	return &known->stack;
+}
+
+static const struct frame *place(struct gosym *symbols, uint64_t pc, uint32_t kind)
+{
+	const struct stack *stack = pc ? gosym_stack(symbols, &pc, 1, kind) : NULL;
+
+	return stack && stack->nr_frames ? stack->frames : NULL;
+}
+
+const struct frame *gosym_start(struct gosym *symbols, uint64_t pc)
+{
+	return place(symbols, pc, PLACE_START);
+}
+
+const struct frame *gosym_creator(struct gosym *symbols, uint64_t pc)
+{
+	return place(symbols, pc, PLACE_CREATOR);
+}
+
+void gosym_done(struct gosym *symbols)
+{
+	for (size_t i = 0; i < symbols->nr_buckets; i++) {
+		while (symbols->buckets[i]) {
+			struct known_stack *known = symbols->buckets[i];
+
+			symbols->buckets[i] = known->next;
+			free(known);
+		}
+	}
+	free(symbols->buckets);
+	strings_free(symbols->strings);
+	*symbols = (struct gosym){ 0 };
+}

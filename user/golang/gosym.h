@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Addresses of Go code -> stacks and frames as Go's own dumps show them. What was named once is
+ * kept. Private to the module.
+ */
+#ifndef GOLANG_GOSYM_H
+#define GOLANG_GOSYM_H
+
+#include "base/base.h"
+#include "golang/memory.h"
+#include "golang/pclntab.h"
+#include "model.h"
+
+struct known_stack;
+
+/* Functions that keep their first argument, which is what they wait for, in the place that their
+ * caller's frame has for it, because they need it again later on. */
+#define GOSYM_NR_WAITERS 4
+
+struct gosym {
+	struct pclntab table;
+	struct memory *memory;
+	struct strings *strings;
+	const char *module;    /* path of the binary, as the target sees it */
+	uint64_t bias;         /* run-time address - address in the file */
+	uint64_t inline_trees; /* moduledata.gofunc; 0: not known */
+	uint8_t wrapper_id;    /* abi.FuncIDWrapper of this release */
+	uint64_t goexit;       /* entry of runtime.goexit */
+	uint64_t async_preempt;
+	uint64_t sigpanic;
+	uint64_t waiters[GOSYM_NR_WAITERS]; /* their entries; 0: not in this program */
+
+	/* --- what has been named, by id; private to gosym.c --- */
+	struct known_stack **buckets;
+	size_t nr_buckets, nr_stacks;
+};
+
+/* Looks up the functions that stand out in stacks. -ENOENT: not even runtime.goexit is there. */
+int gosym_find_marks(struct gosym *symbols);
+void gosym_done(struct gosym *symbols);
+
+/* Is @pc where the callee @inner returns to, and not where it was interrupted by a signal? */
+bool gosym_is_return(const struct gosym *symbols, const struct go_function *function, uint64_t pc,
+		     const struct go_function *inner);
+
+/* The stack with these program counters; NULL: out of memory, or too many different ones. */
+const struct stack *gosym_stack(struct gosym *symbols, const uint64_t *pcs, size_t nr_pcs,
+				uint32_t flags);
+
+/* The function that begins at @pc, or the one with a go statement returning to @pc; NULL: none. */
+const struct frame *gosym_start(struct gosym *symbols, uint64_t pc);
+const struct frame *gosym_creator(struct gosym *symbols, uint64_t pc);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the files of golang/ share of one process. Not for other modules: they use golang.h. */
+#ifndef GOLANG_PROCESS_H
+#define GOLANG_PROCESS_H
+
+#include "golang/golang.h"
+#include "golang/gosym.h"
+#include "golang/layout.h"
+#include "golang/memory.h"
+#include "golang/module.h"
+
+#define MAX_GOROUTINES (1UL << 24) /* more than fit the memory of most machines */
+#define MAX_REASONS    64
+#define WINDOW_BYTES   (8UL << 20)
+
+/* Where a goroutine stood when it was last looked at. */
+struct tracked {
+	uint64_t address;    /* of its runtime.g */
+	uint64_t sp, pc;     /* saved ones; 0: running */
+	uint64_t stack_high; /* end of its stack */
+	uint64_t waiting;    /* g.waiting, its first sudog */
+	uint64_t labels;     /* g.labels */
+	uint8_t wait_reason; /* g.waitreason */
+	bool live;
+	bool stack_known; /* goroutine.stack is that of this sp and pc */
+	struct goroutine goroutine;
+};
+
+struct golang {
+	pid_t pid;
+	char comm[64];
+	char version[128];
+	unsigned int minor; /* 1.@minor; 0: not known */
+	struct memory memory;
+	struct maps maps;
+	struct go_module module;
+	struct gosym symbols;
+	const struct g_layout *layout;
+	bool link_register;     /* arm64 */
+	uint64_t table_address; /* of the variables with address and length of the array of all g */
+	uint64_t length_address;
+	const char *reasons[MAX_REASONS]; /* names of wait reasons; NULL: not known */
+
+	/* --- private to scan.c --- */
+	uint64_t *table; /* the array as it was last read */
+	size_t nr_table;
+	struct tracked *tracked; /* sorted by address, none twice */
+	size_t nr_tracked;
+	size_t *pending; /* tracked ones whose stack is to be read */
+	size_t nr_pending, pending_capacity;
+	struct goroutine *goroutines; /* what was handed out */
+	size_t goroutines_capacity;
+	uint8_t *window; /* WINDOW_BYTES, for g's; of stacks.c as well */
+};
+
+/* --- allgs.c --- */
+/* Finds where the array of all g is kept. -ENOENT: not found. */
+int allgs_find(struct golang *golang);
+/* Reads address and number of its elements. */
+int allgs_read_extent(struct golang *golang, uint64_t *ret_address, uint64_t *ret_length);
+
+/* --- reasons.c: reads the names of wait reasons, as far as they can be found. --- */
+int reasons_read(struct golang *golang);
+
+/* --- labels.c --- */
+/* The pprof labels at @address (g.labels) as text; NULL: none, or not to be read. */
+const char *labels_read(struct golang *golang, uint64_t address);
+
+/* --- stacks.c --- */
+/* Reads the stacks of the pending ones. 0 or -errno when the process can not be read any more. */
+int stacks_read(struct golang *golang);
+
+/* --- scan.c --- */
+/* What the tracked one has for a stack pointer and program counter; false: it is running. */
+bool g_stopped_at(const struct g *g, uint64_t *ret_sp, uint64_t *ret_pc);
+void scan_done(struct golang *golang);
+
+#endif
