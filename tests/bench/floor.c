@@ -162,7 +162,9 @@ static int attach_object(struct bench *bench, const struct object_plan *object, 
 			offsets[places.nr++] = object->probes[i].placement.offset;
 	if (!places.nr)
 		return 0;
-	if (!program || bench->nr_links == MAX_LINKS)
+	if (!program)
+		return -ENOENT;
+	if (bench->nr_links == MAX_LINKS)
 		return -E2BIG;
 	if (bench->mode == ATTACH_PERF)
 		error = link_attach_perf(program, at_return, &places, link);

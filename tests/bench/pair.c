@@ -18,12 +18,11 @@
 #define BLOCK_BYTES   64
 #define BATCH_NS      500000 /* short, so that some batches are not disturbed */
 #define MIN_PAIRS     16
-#define MAX_PAIRS     (1L << 20)
 #define MAX_BATCHES   8192
 #define NS_PER_SECOND 1000000000ULL
 #define FRAMES_BELOW  3 /* frames that descend() has below itself: measure, run_batch, malloc's */
 
-static const char *main_frame; /* where main's frame pointer points */
+static void **main_frame; /* where main's frame pointer points */
 static unsigned int depth = 12;
 static double costs_ns[MAX_BATCHES]; /* of a pair, batch by batch */
 
@@ -37,12 +36,12 @@ static uint64_t now_ns(clockid_t clock)
 }
 
 /* Frames from @frame to main's, both counted. */
-static unsigned int frames_to_main(const char *frame)
+static unsigned int frames_to_main(void **frame)
 {
 	unsigned int nr = 1;
 
-	for (; frame < main_frame; nr++)
-		memcpy(&frame, frame, sizeof(frame));
+	for (; frame < main_frame; frame = *frame)
+		nr++;
 	return nr;
 }
 
@@ -63,15 +62,14 @@ SITE static double run_batch(long pairs)
 /* As many pairs as fill a batch; also warms up what is measured. */
 static long calibrate(void)
 {
-	double cost_ns = run_batch(MIN_PAIRS);
 	long pairs = MIN_PAIRS;
 
-	for (int i = 0; i < 3; i++) {
-		double fitting = BATCH_NS / (cost_ns > 1 ? cost_ns : 1);
+	for (int i = 0; i < 4; i++) {
+		double cost_ns = run_batch(pairs);
 
-		pairs = fitting<MIN_PAIRS ? MIN_PAIRS : fitting>(double) MAX_PAIRS ? MAX_PAIRS
-										   : (long)fitting;
-		cost_ns = run_batch(pairs);
+		pairs = (long)(BATCH_NS / (cost_ns > 1 ? cost_ns : 1));
+		if (pairs < MIN_PAIRS)
+			pairs = MIN_PAIRS;
 	}
 	return pairs;
 }

@@ -99,7 +99,7 @@ static void pipe_in_place_of_the_map_does_not_hold_up(void **state)
 
 /* In a process of its own: makes a PID namespace with a process in it that has code with a name, and
  * tells its PID as seen from outside. */
-static void run_namespace(int report, uint64_t code)
+static void run_namespace(int report, int ready, uint64_t code)
 {
 	const char text[] = "/tmp/perf-1.map";
 	pid_t pid;
@@ -118,7 +118,7 @@ static void run_namespace(int report, uint64_t code)
 		_exit(1);
 	fprintf(file, "%lx 1000 inside_%d\n", code, getpid());
 	fclose(file);
-	if (write(report, "!", 1) == 1)
+	if (write(ready, "!", 1) == 1)
 		pause();
 	_exit(0);
 }
@@ -128,32 +128,29 @@ static void map_is_that_of_the_pid_namespace(void **state)
 	struct symbolizer *symbolizer = new_symbolizer();
 	void *code = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	pid_t helper, inner = 0;
-	char told[sizeof(pid_t) + 1];
-	int fds[2];
+	int report[2], ready[2];
+	char byte;
 
 	(void)state;
 	if (geteuid() != 0)
 		skip();
-	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(pipe(report), 0);
+	assert_int_equal(pipe(ready), 0);
 	helper = fork();
 	if (!helper)
-		run_namespace(fds[1], (uint64_t)code);
-	close(fds[1]);
-	for (size_t len = 0; len < sizeof(told);) {
-		ssize_t n = read(fds[0], told + len, sizeof(told) - len);
-
-		assert_true(n > 0);
-		len += (size_t)n;
-	}
-	/* The two write at the same time: the mark comes before or after the number. */
-	memcpy(&inner, told[0] == '!' ? told + 1 : told, sizeof(inner));
+		run_namespace(report[1], ready[1], (uint64_t)code);
+	close(report[1]);
+	close(ready[1]);
+	assert_int_equal(read(report[0], &inner, sizeof(inner)), sizeof(inner));
+	assert_int_equal(read(ready[0], &byte, 1), 1);
 	assert_int_equal(symbolizer_refresh(symbolizer, inner), 0);
 	assert_string_equal(name_one(symbolizer, inner, 1, (uint64_t)code + 9)->function,
 			    "inside_1");
 	kill(inner, SIGKILL);
 	waitpid(helper, NULL, 0);
 	unlink("/tmp/perf-1.map");
-	close(fds[0]);
+	close(report[0]);
+	close(ready[0]);
 	munmap(code, 4096);
 	symbolizer_free(symbolizer);
 }

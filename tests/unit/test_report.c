@@ -201,6 +201,8 @@ static struct report busy_report(void)
 		.nr_targets = ARRAY_SIZE(targets),
 		.findings = findings,
 		.nr_findings = ARRAY_SIZE(findings),
+		.verdicts = { 7, 1, 1, 1 },
+		.nr_missed_children = 2,
 		.snapshot = &busy_snapshot,
 		.attach_mode = "session",
 		.poll_ms = 1.25,
@@ -214,6 +216,8 @@ static struct report quiet_report(void)
 	report.duration_s = 45;
 	report.nr_targets = 1;
 	report.nr_findings = 0;
+	memset(report.verdicts, 0, sizeof(report.verdicts));
+	report.nr_missed_children = 0;
 	report.snapshot = &quiet_snapshot;
 	return report;
 }

@@ -119,5 +119,6 @@ const struct workload_phase phases[] = {
 
 int main()
 {
+	fail_new_nothrow(); /* lets the C++ library build what it keeps for exceptions */
 	return WORKLOAD_SERVE(phases);
 }

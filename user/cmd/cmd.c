@@ -11,6 +11,7 @@
 
 static const struct command commands[] = {
 	{ "watch", "watch processes until Ctrl-C (the default command)", cmd_watch },
+	{ "goroutines", "every goroutine of a Go process, grouped", cmd_goroutines },
 	{ "doctor", "what this kernel and these privileges allow, and what to do about the rest",
 	  cmd_doctor },
 };

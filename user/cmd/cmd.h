@@ -24,6 +24,7 @@ int cmd_main(int argc, char **argv);
 
 int cmd_watch(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_goroutines(int argc, char **argv);
 
 /* Appends the list of commands to the help text that argp prints last (a help_filter). */
 char *cmd_help_filter(int key, const char *text, void *input);

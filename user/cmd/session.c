@@ -128,18 +128,17 @@ static void name_findings(struct session *session, uint64_t limit_ns)
 
 static int read_ledger(struct session *session, bool with_ages)
 {
-	struct snapshot snapshot;
-	int code = ledger_read(session->ledger, with_ages, &snapshot);
+	int code;
 
+	snapshot_done(&session->snapshot); /* first: with many sites two would be large */
+	code = ledger_read(session->ledger, with_ages, &session->snapshot);
 	if (code)
 		return code;
-	snapshot_done(&session->snapshot);
-	session->snapshot = snapshot;
 	session->nr_polls++;
 	return trend_push(session->trend, &session->snapshot);
 }
 
-int session_poll(struct session *session, size_t max_stable, bool with_ages, struct error *error)
+int session_poll(struct session *session, size_t max_findings, bool with_ages, struct error *error)
 {
 	uint64_t start_ns = clock_monotonic_ns();
 	struct finding *findings;
@@ -147,7 +146,7 @@ int session_poll(struct session *session, size_t max_stable, bool with_ages, str
 	int code = read_ledger(session, with_ages);
 
 	if (!code)
-		code = trend_judge(session->trend, max_stable, &findings, &nr);
+		code = trend_judge(session->trend, max_findings, &findings, &nr);
 	if (code)
 		return error_set(error, code, "cannot read the ledger: %s", strerror(-code));
 	free(session->findings);
@@ -165,7 +164,7 @@ double session_seconds(const struct session *session)
 
 struct report session_report(const struct session *session)
 {
-	return (struct report){
+	struct report report = {
 		.duration_s = session_seconds(session),
 		.wall_s = time(NULL),
 		.nr_polls = session->nr_polls,
@@ -175,8 +174,12 @@ struct report session_report(const struct session *session)
 		.nr_targets = session->nr_targets,
 		.findings = session->findings,
 		.nr_findings = session->nr_findings,
+		.nr_missed_children = session->nr_missed_children,
 		.snapshot = &session->snapshot,
 		.attach_mode = attach_mode_name(tracer_mode(session->tracer)),
 		.poll_ms = session->poll_ms,
 	};
+
+	trend_count(session->trend, report.verdicts);
+	return report;
 }

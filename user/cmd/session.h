@@ -26,6 +26,7 @@ struct session {
 	struct trend *trend;
 	struct lb_event *events; /* read but not handled yet; owned */
 	size_t nr_events, events_capacity;
+	size_t nr_missed_children;
 	bool is_ending;           /* a target is about to end */
 	struct snapshot snapshot; /* the last one */
 	struct finding *findings; /* judged from it; owned */
@@ -44,9 +45,9 @@ int session_open(struct session *session, const struct options *options, progres
 		 struct error *error);
 void session_done(struct session *session);
 
-/* Reads the ledger and judges. @max_stable: how many sites to judge that do not grow. @with_ages
- * also finds the oldest object of each site. */
-int session_poll(struct session *session, size_t max_stable, bool with_ages, struct error *error);
+/* Reads the ledger and judges; the @max_findings worst are kept and named. @with_ages also finds
+ * the oldest object of each site. */
+int session_poll(struct session *session, size_t max_findings, bool with_ages, struct error *error);
 /* Thins the ledger when it is nearly full; due every 100 ms. */
 void session_relieve(struct session *session);
 /* Follows what the processes did: children, new programs, libraries, ends. */

@@ -154,10 +154,14 @@ static void on_fork(struct session *session, pid_t child)
 	if (target_find(session, (uint32_t)child))
 		return;
 	code = session_add_target(session, child, &error);
-	if (!code)
+	if (!code) {
 		code = session_attach(session, session->nr_targets - 1, &error);
-	if (code)
-		log_write(LOG_VERBOSE, "child %d is not watched: %s", (int)child, error.text);
+		if (!code)
+			return;
+		target_forget(session, session->nr_targets - 1);
+	}
+	session->nr_missed_children++;
+	log_write(LOG_VERBOSE, "child %d is not watched: %s", (int)child, error.text);
 }
 
 /* The process runs another program now: what the old one had open is gone with its memory. */

@@ -4,6 +4,7 @@
  * is read, judged and shown; signals and events of the targets come through descriptors.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,8 +17,13 @@
 #include "cmd/screen.h"
 #include "cmd/session.h"
 
-#define TICK_MS    100
-#define TOP_STABLE 100 /* sites that do not grow, kept for the live table */
+#define TICK_MS 100
+/* Larger allocations go back to the system when freed: a snapshot of many sites is large, and one
+ * is made for each poll. */
+#define GIVE_BACK_BYTES (256 * 1024)
+
+#define LIVE_FINDINGS  200  /* kept from poll to poll */
+#define FINAL_FINDINGS 1000 /* in a report without --all-sites */
 
 struct watch {
 	const struct options *options;
@@ -79,9 +85,9 @@ static void restore_signals(void)
 static int write_report(struct watch *watch, struct error *error)
 {
 	struct report_options look = screen_report_options(watch->options);
-	size_t stable = watch->options->all_sites ? SIZE_MAX : 0;
+	size_t max = watch->options->all_sites ? SIZE_MAX : FINAL_FINDINGS;
 	struct report report;
-	int code = session_poll(&watch->session, stable, true, error);
+	int code = session_poll(&watch->session, max, true, error);
 
 	if (code)
 		return code;
@@ -124,7 +130,7 @@ static int poll_once(struct watch *watch, struct error *error)
 	int code;
 
 	session_rescan(&watch->session);
-	code = session_poll(&watch->session, TOP_STABLE, false, error);
+	code = session_poll(&watch->session, LIVE_FINDINGS, false, error);
 	return code ? code : show(watch, error);
 }
 
@@ -213,6 +219,7 @@ int cmd_watch(int argc, char **argv)
 	if (options_parse(argc, argv, 0, &options))
 		return EXIT_USAGE;
 	log_set_level(level_of(&options));
+	mallopt(M_MMAP_THRESHOLD, GIVE_BACK_BYTES);
 	code = watch_processes(&watch, &error);
 	session_done(&watch.session);
 	options_done(&options);

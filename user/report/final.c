@@ -238,6 +238,11 @@ static void write_facts(FILE *out, const struct report *report,
 	fputc('\n', out);
 	for (i = 0; i < report->nr_targets; i++)
 		write_target(out, &report->targets[i]);
+	if (report->nr_missed_children)
+		fprintf(out,
+			"NOT SEEN: child processes that ended before they could be watched: "
+			"%zu\n",
+			report->nr_missed_children);
 	for (i = 0; i < LB_KIND_MAX; i++)
 		write_ledger(out, report->snapshot, (enum lb_kind)i);
 	write_defects(out, &report->snapshot->stats);
@@ -246,6 +251,19 @@ static void write_facts(FILE *out, const struct report *report,
 	fprintf(out, "probes: %s; %u polls, the last one took %.1f ms\n",
 		report->attach_mode ? report->attach_mode : "none", report->nr_polls,
 		report->poll_ms);
+}
+
+/* Says that more sites would have been there to report. */
+static void write_more(FILE *out, const struct report *report, const struct report_options *options,
+		       size_t nr_shown)
+{
+	size_t wanted = report->verdicts[VERDICT_LEAKING] + report->verdicts[VERDICT_GROWING] +
+			report->verdicts[VERDICT_SUSPECT];
+
+	if (options->all_sites)
+		wanted += report->verdicts[VERDICT_STABLE];
+	if (wanted > nr_shown)
+		fprintf(out, "\n(%zu more not shown)\n", wanted - nr_shown);
 }
 
 void write_text(FILE *out, const struct report *report, const struct report_options *options)
@@ -257,5 +275,6 @@ void write_text(FILE *out, const struct report *report, const struct report_opti
 		write_nothing(out, report);
 	for (i = 0; i < nr; i++)
 		write_finding(out, &report->findings[i], i + 1, options->colour);
+	write_more(out, report, options, nr);
 	write_facts(out, report, options);
 }

@@ -5,6 +5,7 @@
 #include "report/fields.h"
 #include "report/write.h"
 #include "report/writer.h"
+#include "trend/trend.h"
 
 static void write_strings(struct writer *writer, const char *name, char *const *strings, size_t nr)
 {
@@ -150,6 +151,17 @@ static void write_overhead(struct writer *writer, const struct report *report)
 	writer_end_object(writer);
 }
 
+/* How many sites have which verdict, whether they are among the findings or not. */
+static void write_verdicts(struct writer *writer, const struct report *report)
+{
+	size_t i;
+
+	writer_begin_object(writer, "verdicts");
+	for (i = 0; i <= VERDICT_LEAKING; i++)
+		writer_unsigned(writer, verdict_name((enum verdict)i), report->verdicts[i]);
+	writer_end_object(writer);
+}
+
 static void write_findings(struct writer *writer, const struct report *report,
 			   const struct report_options *options)
 {
@@ -176,6 +188,8 @@ void write_json(FILE *out, const struct report *report, const struct report_opti
 	for (i = 0; i < report->nr_targets; i++)
 		write_target(&writer, &report->targets[i]);
 	writer_end_array(&writer);
+	writer_unsigned(&writer, "missed_children", report->nr_missed_children);
+	write_verdicts(&writer, report);
 	write_findings(&writer, report, options);
 	write_losses(&writer, &report->snapshot->stats);
 	writer_begin_object(&writer, "conservation");

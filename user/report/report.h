@@ -33,8 +33,10 @@ struct report {
 	unsigned int polls_needed; /* for that */
 	const struct target *targets;
 	size_t nr_targets;
-	const struct finding *findings; /* sorted as trend_judge() does */
+	const struct finding *findings; /* the worst, sorted as trend_judge() does */
 	size_t nr_findings;
+	size_t verdicts[VERDICT_LEAKING + 1]; /* sites with each verdict, also beyond findings */
+	size_t nr_missed_children;       /* ended before they could be watched, or could not be */
 	const struct snapshot *snapshot; /* the last one: counters, losses */
 	const char *attach_mode;         /* "session", "multi" or "perf" */
 	double poll_ms;                  /* cost of the last poll */

@@ -87,11 +87,10 @@ void text_incomplete(struct buf *buf, const struct report *report)
 
 void text_verdicts(struct buf *buf, const struct report *report)
 {
-	size_t nr[VERDICT_LEAKING + 1] = { 0 }, i;
+	const size_t *nr = report->verdicts;
 	const char *separator = "";
+	size_t i;
 
-	for (i = 0; i < report->nr_findings; i++)
-		nr[report->findings[i].verdict]++;
 	for (i = VERDICT_LEAKING; i > VERDICT_STABLE; i--) {
 		if (nr[i] == 0)
 			continue;

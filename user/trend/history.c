@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/base.h"
 
@@ -20,8 +19,13 @@ struct trend *trend_new(const struct trend_options *options)
 
 struct trend *trend_free(struct trend *trend)
 {
-	if (trend)
-		free(trend->series);
+	size_t at;
+
+	if (!trend)
+		return NULL;
+	for (at = 0; at < trend->nr_series; at++)
+		free(trend->series[at].history);
+	free(trend->series);
 	free(trend);
 	return NULL;
 }
@@ -29,7 +33,7 @@ struct trend *trend_free(struct trend *trend)
 /* Drops the series whose site is not in the snapshot any more. */
 static void series_drop_gone(struct trend *trend, const struct snapshot *snapshot)
 {
-	size_t kept = 0, in = 0, at = 0;
+	size_t kept = 0, in = 0, at;
 
 	for (at = 0; at < trend->nr_series; at++) {
 		const struct lb_site_key *key = &trend->series[at].site.key;
@@ -39,10 +43,9 @@ static void series_drop_gone(struct trend *trend, const struct snapshot *snapsho
 			in++;
 		if (in == snapshot->nr_sites ||
 		    site_key_compare(&snapshot->sites[in].key, key) != 0)
-			continue;
-		if (kept != at)
-			trend->series[kept] = trend->series[at];
-		kept++;
+			free(trend->series[at].history);
+		else
+			trend->series[kept++] = trend->series[at];
 	}
 	trend->nr_series = kept;
 }
@@ -61,17 +64,11 @@ static int series_merge(struct trend *trend, const struct snapshot *snapshot)
 		return error;
 	for (at = snapshot->nr_sites; at-- > 0;) {
 		const struct site_count *site = &snapshot->sites[at];
-		struct series *series = &trend->series[at];
+		struct history *history = NULL;
 
-		if (old > 0 &&
-		    site_key_compare(&trend->series[old - 1].site.key, &site->key) == 0) {
-			if (--old != at)
-				*series = trend->series[old];
-		} else {
-			memset(series, 0, sizeof(*series));
-			series->first = (uint8_t)(trend->nr_points - 1);
-		}
-		series->site = *site;
+		if (old > 0 && site_key_compare(&trend->series[old - 1].site.key, &site->key) == 0)
+			history = trend->series[--old].history;
+		trend->series[at] = (struct series){ .site = *site, .history = history };
 	}
 	trend->nr_series = snapshot->nr_sites;
 	return 0;
@@ -82,8 +79,17 @@ static struct point point_min(struct point a, struct point b)
 	return (struct point){ .bytes = MIN(a.bytes, b.bytes), .count = MIN(a.count, b.count) };
 }
 
+static void history_halve(struct history *history)
+{
+	unsigned int i;
+
+	history->first /= 2;
+	for (i = 0; i < TREND_POINTS / 2; i++)
+		history->points[i] = point_min(history->points[2 * i], history->points[2 * i + 1]);
+}
+
 /* Halves the number of points: each becomes the lower one of two. */
-static void history_halve(struct trend *trend)
+static void trend_halve(struct trend *trend)
 {
 	unsigned int i;
 	size_t at;
@@ -93,17 +99,13 @@ static void history_halve(struct trend *trend)
 	for (i = 0; i < TREND_POINTS / 2; i++)
 		trend->times_ns[i] = trend->times_ns[2 * i];
 	for (at = 0; at < trend->nr_series; at++) {
-		struct series *series = &trend->series[at];
-
-		series->first /= 2;
-		for (i = 0; i < TREND_POINTS / 2; i++)
-			series->points[i] =
-				point_min(series->points[2 * i], series->points[2 * i + 1]);
+		if (trend->series[at].history)
+			history_halve(trend->series[at].history);
 	}
 }
 
 /* Makes room for one more poll. */
-static void history_advance(struct trend *trend, uint64_t time_ns)
+static void trend_advance(struct trend *trend, uint64_t time_ns)
 {
 	trend->now_ns = time_ns;
 	if (trend->nr_points > 0 && trend->polls_in_last < trend->polls_per_point) {
@@ -111,7 +113,7 @@ static void history_advance(struct trend *trend, uint64_t time_ns)
 		return;
 	}
 	if (trend->nr_points == TREND_POINTS)
-		history_halve(trend);
+		trend_halve(trend);
 	if (trend->nr_points == 0)
 		trend->start_ns = time_ns;
 	trend->times_ns[trend->nr_points++] = time_ns;
@@ -119,15 +121,32 @@ static void history_advance(struct trend *trend, uint64_t time_ns)
 }
 
 /* Writes what is live now into the last point. */
-static void series_record(const struct trend *trend, struct series *series)
+static void history_record(const struct trend *trend, const struct site_count *site,
+			   struct history *history)
 {
-	struct point *point = &series->points[trend->nr_points - 1];
+	struct point *point = &history->points[trend->nr_points - 1];
 	struct point now = {
-		.bytes = (float)series->site.live_bytes,
-		.count = (uint32_t)MIN(series->site.live_count, UINT32_MAX),
+		.bytes = (float)site->live_bytes,
+		.count = (uint32_t)MIN(site->live_count, UINT32_MAX),
 	};
 
 	*point = trend->polls_in_last == 1 ? now : point_min(*point, now);
+}
+
+/* Gives the site a history when it deserves one, and goes on with it. */
+static int series_advance(const struct trend *trend, struct series *series)
+{
+	if (!series->history) {
+		if (series->site.live_count < trend->options.min_objects)
+			return 0;
+		series->history = calloc(1, sizeof(*series->history));
+		if (!series->history)
+			return -ENOMEM;
+		series->history->first = (uint8_t)(trend->nr_points - 1);
+	}
+	history_record(trend, &series->site, series->history);
+	history_judge(trend, &series->site, series->history);
+	return 0;
 }
 
 int trend_push(struct trend *trend, const struct snapshot *snapshot)
@@ -135,17 +154,13 @@ int trend_push(struct trend *trend, const struct snapshot *snapshot)
 	size_t at;
 	int error;
 
-	history_advance(trend, snapshot->time_ns);
+	trend_advance(trend, snapshot->time_ns);
 	trend->sample_shift = snapshot->sample_shift;
 	series_drop_gone(trend, snapshot);
 	error = series_merge(trend, snapshot);
-	if (error)
-		return error;
-	for (at = 0; at < trend->nr_series; at++) {
-		series_record(trend, &trend->series[at]);
-		series_judge(trend, &trend->series[at]);
-	}
-	return 0;
+	for (at = 0; !error && at < trend->nr_series; at++)
+		error = series_advance(trend, &trend->series[at]);
+	return error;
 }
 
 bool trend_can_judge(const struct trend *trend)

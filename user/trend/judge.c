@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/base.h"
 #include "trend/history.h"
@@ -14,16 +15,26 @@ const char *verdict_name(enum verdict verdict)
 	return names[verdict];
 }
 
+static enum verdict series_verdict(const struct series *series)
+{
+	return series->history ? (enum verdict)series->history->verdict : VERDICT_STABLE;
+}
+
+static float series_growth(const struct series *series)
+{
+	return series->history ? series->history->growth_bytes_per_s : 0;
+}
+
 /* The most alarming first. */
 static int series_compare(const void *left, const void *right)
 {
 	const struct series *a = *(const struct series *const *)left;
 	const struct series *b = *(const struct series *const *)right;
 
-	if (a->verdict != b->verdict)
-		return COMPARE(b->verdict, a->verdict);
-	if (a->growth_bytes_per_s != b->growth_bytes_per_s)
-		return COMPARE(b->growth_bytes_per_s, a->growth_bytes_per_s);
+	if (series_verdict(a) != series_verdict(b))
+		return COMPARE(series_verdict(b), series_verdict(a));
+	if (series_growth(a) != series_growth(b))
+		return COMPARE(series_growth(b), series_growth(a));
 	if (a->site.live_bytes != b->site.live_bytes)
 		return COMPARE(b->site.live_bytes, a->site.live_bytes);
 	return site_key_compare(&a->site.key, &b->site.key);
@@ -40,39 +51,40 @@ static double seconds_or_unknown(uint64_t from_ns, uint64_t to_ns, uint64_t mark
 static void finding_fill(const struct trend *trend, const struct series *series,
 			 struct finding *finding)
 {
+	static const struct history none = { .verdict = VERDICT_STABLE };
+	const struct history *history = series->history ? series->history : &none;
 	unsigned int i;
 
 	*finding = (struct finding){
 		.site = series->site,
-		.verdict = (enum verdict)series->verdict,
-		.confidence = series->confidence / (series->verdict == VERDICT_SUSPECT ? 2 : 1),
-		.growth_count_per_s = series->growth_count_per_s,
-		.growth_bytes_per_s = series->growth_bytes_per_s,
-		.first_alert_s = seconds_or_unknown(trend->start_ns, series->first_alert_ns,
-						    series->first_alert_ns),
+		.verdict = (enum verdict)history->verdict,
+		.confidence = history->confidence / (history->verdict == VERDICT_SUSPECT ? 2 : 1),
+		.growth_count_per_s = history->growth_count_per_s,
+		.growth_bytes_per_s = history->growth_bytes_per_s,
+		.first_alert_s = seconds_or_unknown(trend->start_ns, history->first_alert_ns,
+						    history->first_alert_ns),
 		.oldest_s = seconds_or_unknown(series->site.oldest_ns, trend->now_ns,
 					       series->site.oldest_ns),
-		.nr_history = trend->nr_points,
+		.nr_history = series->history ? trend->nr_points : 0,
 	};
-	for (i = 0; i < trend->nr_points; i++)
-		finding->history[i] = (uint64_t)series->points[i].bytes;
+	for (i = 0; i < finding->nr_history; i++)
+		finding->history[i] = (uint64_t)history->points[i].bytes;
 }
 
 _Static_assert(TREND_POINTS <= FINDING_HISTORY, "a finding shows the whole history");
 
-/* How many of the @nr sorted series are wanted. */
-static size_t wanted_findings(const struct series **sorted, size_t nr, size_t max_stable)
+void trend_count(const struct trend *trend, size_t ret_counts[VERDICT_LEAKING + 1])
 {
-	size_t alarming = 0;
+	size_t at;
 
-	while (alarming < nr && sorted[alarming]->verdict != VERDICT_STABLE)
-		alarming++;
-	return alarming + MIN(nr - alarming, max_stable);
+	memset(ret_counts, 0, (VERDICT_LEAKING + 1) * sizeof(*ret_counts));
+	for (at = 0; at < trend->nr_series; at++)
+		ret_counts[series_verdict(&trend->series[at])]++;
 }
 
 DEFINE_CLEANUP(sorted, const struct series **, free(*value))
 
-int trend_judge(const struct trend *trend, size_t max_stable, struct finding **ret_findings,
+int trend_judge(const struct trend *trend, size_t max, struct finding **ret_findings,
 		size_t *ret_nr)
 {
 	const struct series **sorted __cleanup_of(sorted) =
@@ -85,7 +97,7 @@ int trend_judge(const struct trend *trend, size_t max_stable, struct finding **r
 	for (at = 0; at < trend->nr_series; at++)
 		sorted[at] = &trend->series[at];
 	qsort(sorted, trend->nr_series, sizeof(*sorted), series_compare);
-	nr = wanted_findings(sorted, trend->nr_series, max_stable);
+	nr = MIN(trend->nr_series, max);
 	findings = calloc(nr + 1, sizeof(*findings));
 	if (!findings)
 		return -ENOMEM;

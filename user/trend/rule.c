@@ -42,35 +42,35 @@ struct shape {
 };
 
 /* First point of the window. */
-static unsigned int window_start(const struct trend *trend, const struct series *series)
+static unsigned int window_start(const struct trend *trend, const struct history *history)
 {
-	unsigned int start = MIN((unsigned int)series->first, trend->nr_points / 2);
+	unsigned int start = MIN((unsigned int)history->first, trend->nr_points / 2);
 
 	if (trend->nr_points < TREND_MIN_POLLS)
 		return 0;
 	return MIN(start, trend->nr_points - TREND_MIN_POLLS);
 }
 
-static struct point range_min(const struct series *series, unsigned int from, unsigned int to)
+static struct point range_min(const struct history *history, unsigned int from, unsigned int to)
 {
-	struct point least = series->points[from];
+	struct point least = history->points[from];
 
 	while (++from < to) {
-		least.bytes = MIN(least.bytes, series->points[from].bytes);
-		least.count = MIN(least.count, series->points[from].count);
+		least.bytes = MIN(least.bytes, history->points[from].bytes);
+		least.count = MIN(least.count, history->points[from].count);
 	}
 	return least;
 }
 
-static struct shape shape_of(const struct trend *trend, const struct series *series)
+static struct shape shape_of(const struct trend *trend, const struct history *history)
 {
-	unsigned int start = window_start(trend, series);
+	unsigned int start = window_start(trend, history);
 	unsigned int len = trend->nr_points - start, i;
 	struct point sixths[NR_SIXTHS];
 	struct shape shape = { .rising = 0 };
 
 	for (i = 0; i < NR_SIXTHS; i++)
-		sixths[i] = range_min(series, start + len * i / NR_SIXTHS,
+		sixths[i] = range_min(history, start + len * i / NR_SIXTHS,
 				      start + len * (i + 1) / NR_SIXTHS);
 	for (i = 1; i < NR_SIXTHS; i++)
 		shape.rising += sixths[i].bytes > sixths[i - 1].bytes;
@@ -125,32 +125,32 @@ static double rule_confidence(const struct site_count *site, const struct shape 
 	return steady * enough * MAX(lasting, 0);
 }
 
-static void series_confirm(const struct trend *trend, struct series *series, enum verdict verdict)
+static void history_confirm(const struct trend *trend, const struct site_count *site,
+			    struct history *history, enum verdict verdict)
 {
-	series->held = (uint8_t)verdict;
-	series->confirmed_ns = trend->now_ns;
-	series->confirmed_bytes = series->site.live_bytes;
-	series->confirmed_closed = series->site.closed_count;
-	if (!series->first_alert_ns)
-		series->first_alert_ns = trend->now_ns;
+	history->held = (uint8_t)verdict;
+	history->confirmed_ns = trend->now_ns;
+	history->confirmed_bytes = site->live_bytes;
+	history->confirmed_closed = site->closed_count;
+	if (!history->first_alert_ns)
+		history->first_alert_ns = trend->now_ns;
 }
 
 /* What remains of an earlier alert when the rule now says less. */
-static enum verdict held_verdict(const struct trend *trend, struct series *series,
-				 enum verdict verdict)
+static enum verdict held_verdict(const struct trend *trend, const struct site_count *site,
+				 struct history *history, enum verdict verdict)
 {
-	const struct site_count *site = &series->site;
-	uint64_t growth_ns = series->confirmed_ns - trend->times_ns[series->first];
+	uint64_t growth_ns = history->confirmed_ns - trend->times_ns[history->first];
 
-	if (site->live_bytes < series->confirmed_bytes / 2 ||
-	    site->closed_count - series->confirmed_closed >= site->live_count) {
-		series->held = VERDICT_STABLE;
+	if (site->live_bytes < history->confirmed_bytes / 2 ||
+	    site->closed_count - history->confirmed_closed >= site->live_count) {
+		history->held = VERDICT_STABLE;
 		return verdict;
 	}
-	if (trend->now_ns - series->confirmed_ns <= growth_ns)
-		return (enum verdict)series->held;
+	if (trend->now_ns - history->confirmed_ns <= growth_ns)
+		return (enum verdict)history->held;
 	if (verdict == VERDICT_GROWING)
-		series_confirm(trend, series, verdict);
+		history_confirm(trend, site, history, verdict);
 	return MAX(verdict, VERDICT_SUSPECT);
 }
 
@@ -158,10 +158,10 @@ static enum verdict held_verdict(const struct trend *trend, struct series *serie
  * A slope that single outliers do not bend: the median of the slopes between each point of the
  * first half of the window and its partner half a window later (Theil's incomplete method).
  */
-static double window_slope(const struct trend *trend, const struct series *series,
+static double window_slope(const struct trend *trend, const struct history *history,
 			   double (*get)(const struct point *))
 {
-	unsigned int start = window_start(trend, series);
+	unsigned int start = window_start(trend, history);
 	unsigned int len = trend->nr_points - start, nr = len / 2, i, j;
 	double slopes[TREND_POINTS / 2];
 
@@ -169,7 +169,7 @@ static double window_slope(const struct trend *trend, const struct series *serie
 		unsigned int from = start + i, to = from + len - nr;
 		double seconds = (double)(trend->times_ns[to] - trend->times_ns[from]) /
 				 (double)NSEC_PER_SEC;
-		double slope = get(&series->points[to]) - get(&series->points[from]);
+		double slope = get(&history->points[to]) - get(&history->points[from]);
 
 		slope = seconds > 0 ? slope / seconds : 0;
 		for (j = i; j > 0 && slopes[j - 1] > slope; j--)
@@ -191,27 +191,28 @@ static double point_count(const struct point *point)
 	return point->count;
 }
 
-void series_judge(const struct trend *trend, struct series *series)
+void history_judge(const struct trend *trend, const struct site_count *site,
+		   struct history *history)
 {
 	enum verdict verdict = VERDICT_STABLE;
 	double confidence = 0;
 
-	series->growth_bytes_per_s = (float)window_slope(trend, series, point_bytes);
-	series->growth_count_per_s = (float)window_slope(trend, series, point_count);
-	if (trend_can_judge(trend) && series->site.live_count > 0 &&
-	    series->site.live_count >= trend->options.min_objects) {
-		struct shape shape = shape_of(trend, series);
+	history->growth_bytes_per_s = (float)window_slope(trend, history, point_bytes);
+	history->growth_count_per_s = (float)window_slope(trend, history, point_count);
+	if (trend_can_judge(trend) && site->live_count > 0 &&
+	    site->live_count >= trend->options.min_objects) {
+		struct shape shape = shape_of(trend, history);
 
-		verdict = rule_verdict(trend, &series->site, &shape);
-		confidence = rule_confidence(&series->site, &shape);
+		verdict = rule_verdict(trend, site, &shape);
+		confidence = rule_confidence(site, &shape);
 	}
-	if (verdict >= VERDICT_GROWING && verdict >= (enum verdict)series->held) {
-		series_confirm(trend, series, verdict);
-		series->confidence = (float)confidence;
-	} else if (series->held != VERDICT_STABLE) {
-		verdict = held_verdict(trend, series, verdict);
+	if (verdict >= VERDICT_GROWING && verdict >= (enum verdict)history->held) {
+		history_confirm(trend, site, history, verdict);
+		history->confidence = (float)confidence;
+	} else if (history->held != VERDICT_STABLE) {
+		verdict = held_verdict(trend, site, history, verdict);
 	}
-	if (series->held == VERDICT_STABLE)
-		series->confidence = verdict == VERDICT_STABLE ? 0 : (float)confidence;
-	series->verdict = (uint8_t)verdict;
+	if (history->held == VERDICT_STABLE)
+		history->confidence = verdict == VERDICT_STABLE ? 0 : (float)confidence;
+	history->verdict = (uint8_t)verdict;
 }

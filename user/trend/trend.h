@@ -23,10 +23,11 @@ struct trend *trend_free(struct trend *trend);
 int trend_push(struct trend *trend, const struct snapshot *snapshot);
 /* Was the watch long enough for verdicts? */
 bool trend_can_judge(const struct trend *trend);
-/* Judges the sites of the last snapshot: all that are more than stable, and the first @max_stable
- * of the others. Sorted: verdict first, then growth, then live bytes, then key. Owned by the
- * caller (free()); stack is NULL. */
-int trend_judge(const struct trend *trend, size_t max_stable, struct finding **ret_findings,
+/* How many sites of the last snapshot have which verdict. */
+void trend_count(const struct trend *trend, size_t ret_counts[VERDICT_LEAKING + 1]);
+/* The findings of the last snapshot, at most @max, the most alarming first: sorted by verdict, then
+ * growth, then live bytes, then key. Owned by the caller (free()); stack is NULL. */
+int trend_judge(const struct trend *trend, size_t max, struct finding **ret_findings,
 		size_t *ret_nr);
 
 const char *verdict_name(enum verdict verdict); /* "stable" ... as in JSON */
