@@ -346,31 +346,49 @@ static __always_inline long step_signal(struct unwind *unwind, __u64 ucontext)
 	return 0;
 }
 
-/*
- * From runtime.asmcgocall, which runs C on the thread's stack, back to the goroutine's: it keeps g
- * and how deep the goroutine's stack was; stack.hi is the second word of g, and the goroutine's
- * frame pointer and return address are at the saved sp (Go 1.19-1.23, src/runtime/asm_amd64.s,
- * asmcgocall; src/runtime/runtime2.go, struct g).
- */
-static __always_inline long step_go(struct unwind *unwind, __u64 depth_at, __u64 g_at)
+/* Goes on with the frame on another stack whose saved frame pointer, followed by the return address,
+ * is at @frame. */
+static __always_inline long step_over(struct unwind *unwind, __u64 frame)
 {
-	__u64 depth, g, high, frame[2];
+	__u64 saved[2];
 
 	unwind->path = NULL;
-	if (read_word(depth_at, &depth) || read_word(g_at, &g))
+	if (bpf_probe_read_user(saved, sizeof(saved), (void *)frame))
+		return end_walk(unwind, LB_UNWIND_READ);
+	if (saved[1] < TEXT_LOWEST)
+		return end_walk(unwind, LB_UNWIND_NO_MAPPING);
+	unwind->bp = saved[0];
+	unwind->pc = saved[1];
+	unwind->pc_slot = frame + 8;
+	unwind->sp = frame + 16;
+	unwind->exact = false;
+	return 0;
+}
+
+/*
+ * From runtime.asmcgocall, which runs C on the thread's stack, back to the goroutine's: it keeps g
+ * and how deep the goroutine's stack was; stack.hi is the second word of g. Where no stack was
+ * changed g is 0 and the depth is the address itself. There is asmcgocall's saved frame pointer, or
+ * without one (until Go 1.20) its return address: then bp is still its caller's (Go 1.19-1.23,
+ * src/runtime/asm_amd64.s, asmcgocall; src/runtime/runtime2.go, struct g).
+ */
+static __always_inline long step_go(struct unwind *unwind, __u32 rule)
+{
+	__u64 depth, g, high, bp = unwind->bp;
+	bool has_bp = LB_RULE_TYPE(rule) == LB_RULE_GO_FRAME;
+
+	if (read_word(unwind->sp + LB_RULE_CFA(rule), &depth) ||
+	    read_word(unwind->sp + LB_RULE_GO_G(rule), &g))
 		return end_walk(unwind, LB_UNWIND_READ);
 	if (g) {
 		if (read_word(g + 8, &high))
 			return end_walk(unwind, LB_UNWIND_READ);
 		depth = high - depth;
 	}
-	if (bpf_probe_read_user(frame, sizeof(frame), (void *)depth))
-		return end_walk(unwind, LB_UNWIND_READ);
-	unwind->bp = frame[0];
-	unwind->pc = frame[1];
-	unwind->pc_slot = depth + 8;
-	unwind->sp = depth + 16;
-	unwind->exact = false;
+	if (step_over(unwind, has_bp ? depth : depth - 8))
+		return 1;
+	if (!has_bp)
+		unwind->bp = bp;
 	return 0;
 }
 
@@ -532,9 +550,10 @@ static long unwind_step(__u32 step, struct unwind *unwind)
 		return end_walk(unwind, LB_UNWIND_COMPLETE);
 	if (type == LB_RULE_SIGNAL)
 		return step_signal(unwind, unwind->sp + LB_RULE_CFA(rule));
-	if (type == LB_RULE_GO)
-		return step_go(unwind, unwind->sp + LB_RULE_CFA(rule),
-			       unwind->sp + LB_RULE_GO_G(rule));
+	if (type == LB_RULE_GO || type == LB_RULE_GO_FRAME)
+		return step_go(unwind, rule);
+	if (type == LB_RULE_SWITCH)
+		return step_over(unwind, unwind->bp);
 	error = caller_of_rule(unwind, rule, &caller);
 	if (error)
 		return end_walk(unwind, -error);

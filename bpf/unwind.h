@@ -32,6 +32,8 @@ enum lb_rule_type {
 	LB_RULE_PLT,      /* CFA = sp + 8, and 8 more when (pc & 15) >= LB_RULE_PLT_THRESHOLD */
 	LB_RULE_SIGNAL,   /* registers are in the ucontext at sp + cfa: LB_UCONTEXT_* */
 	LB_RULE_GO,       /* runtime.asmcgocall: depth at sp + cfa, g at sp + LB_RULE_GO_G */
+	LB_RULE_GO_FRAME, /* the same, and the depth leads to its saved bp */
+	LB_RULE_SWITCH,   /* CFA = bp + 16, bp was saved at *bp; it lies on another stack (Go) */
 	LB_RULE_END,      /* outermost frame: the stack is complete */
 	LB_RULE_BAD,      /* described, but not in these terms: stop, the stack is incomplete */
 	LB_RULE_WIDE,     /* entry LB_RULE_INDEX of the wide table */
@@ -42,7 +44,7 @@ enum lb_rule_type {
  * bits 0-3   enum lb_rule_type
  * bits 4-17  cfa / 8 (LB_RULE_PLT: the threshold; LB_RULE_WIDE: bits 4-31 are the index)
  * bits 18-31 bp: 0: unchanged; LB_BP_AT_BP: at *bp; LB_BP_LOST: not known;
- *            else it was saved at CFA - 8 * bp (LB_RULE_GO: offset of g / 8)
+ *            else it was saved at CFA - 8 * bp (LB_RULE_GO, LB_RULE_GO_FRAME: offset of g / 8)
  */
 #define LB_RULE_TYPE_MASK 0xfU
 #define LB_RULE_CFA_SHIFT 4

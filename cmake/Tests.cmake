@@ -135,15 +135,23 @@ lb_style_test(selftest)
 set_tests_properties(style.tidy PROPERTIES FIXTURES_REQUIRED clang_build)
 
 # --- build: other compilers and instrumentation, each in a folder of its own ---
-# lb_build_test(name option...): builds all programs and runs the unit tests.
+# lb_build_test(name option...): builds all programs with warnings as errors: fixture <name>_build.
 function(lb_build_test name)
 	add_test(NAME build.${name} COMMAND ${CMAKE_CTEST_COMMAND}
 		--build-and-test ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/with-${name}
 		--build-generator ${CMAKE_GENERATOR} --build-noclean --build-target programs
-		--build-options -DLEAKBPF_WERROR=ON ${ARGN}
-		--test-command ${CMAKE_CTEST_COMMAND} --output-on-failure --no-tests=error -L unit)
+		--build-options -DLEAKBPF_WERROR=ON ${ARGN})
 	set_tests_properties(build.${name} PROPERTIES LABELS build TIMEOUT 1800
-		ENVIRONMENT CMAKE_BUILD_PARALLEL_LEVEL=2)
+		ENVIRONMENT CMAKE_BUILD_PARALLEL_LEVEL=2 FIXTURES_SETUP ${name}_build)
+endfunction()
+
+# lb_unit_tests_of(name): runs the unit tests of that build.
+function(lb_unit_tests_of name)
+	add_test(NAME build.${name}.unit COMMAND ${CMAKE_CTEST_COMMAND}
+		--test-dir ${CMAKE_BINARY_DIR}/with-${name} --output-on-failure --no-tests=error
+		-L unit)
+	set_tests_properties(build.${name}.unit PROPERTIES LABELS build TIMEOUT 900
+		FIXTURES_REQUIRED ${name}_build)
 endfunction()
 
 # The kernel side compiles for every architecture, whichever this one is.
@@ -155,11 +163,11 @@ endforeach()
 
 if(NOT LEAKBPF_FUZZ AND NOT LEAKBPF_SANITIZE AND NOT LEAKBPF_ANALYZE)
 	lb_build_test(clang -DCMAKE_C_COMPILER=${LEAKBPF_CLANG} -DLEAKBPF_FUZZ=ON)
-	set_tests_properties(build.clang PROPERTIES FIXTURES_SETUP clang_build)
+	lb_unit_tests_of(clang)
 	if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
 		lb_build_test(sanitized -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}
 			-DLEAKBPF_SANITIZE=ON)
-		set_tests_properties(build.sanitized PROPERTIES FIXTURES_SETUP sanitized_build)
+		lb_unit_tests_of(sanitized)
 		lb_build_test(analyzer -DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}
 			-DLEAKBPF_ANALYZE=ON)
 	endif()

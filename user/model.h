@@ -21,11 +21,11 @@ struct frame {
 	const char *function; /* demangled; NULL: unknown */
 	const char *file;     /* NULL: unknown */
 	const char *module;   /* path as the target sees it, "[vdso]", "[jit]"; NULL: unknown */
-	uint64_t address;     /* program counter in the target (a return address but for frame 0 of an
+	uint64_t address; /* program counter in the target (a return address but for frame 0 of an
 			         interrupted one) */
-	uint64_t offset;      /* address in the module's file image: what "module+0xoffset" shows */
-	int line;             /* 0: unknown */
-	bool inlined;         /* the function was inlined into the next frame */
+	uint64_t offset;  /* address in the module's file image: what "module+0xoffset" shows */
+	int line;         /* 0: unknown */
+	bool inlined;     /* the function was inlined into the next frame */
 };
 
 /* A symbolised stack; frame 0 is the innermost. */
@@ -41,14 +41,14 @@ enum runtime { RUNTIME_NATIVE, RUNTIME_GO };
 /* A watched process. Identity is pid + start time: pids are reused. */
 struct target {
 	pid_t pid;
-	uint64_t start_ticks;    /* field 22 of /proc/PID/stat */
+	uint64_t start_ticks; /* field 22 of /proc/PID/stat */
 	char comm[64];
-	char *exe;               /* path as the target sees it; owned */
+	char *exe; /* path as the target sees it; owned */
 	enum runtime runtime;
-	char *go_version;        /* NULL: not Go; owned */
-	char **allocators;       /* names of the allocators found and probed; owned */
+	char *go_version;  /* NULL: not Go; owned */
+	char **allocators; /* names of the allocators found and probed; owned */
 	size_t nr_allocators;
-	char **blind_spots;      /* sentences: what of this target can not be seen; owned */
+	char **blind_spots; /* sentences: what of this target can not be seen; owned */
 	size_t nr_blind_spots;
 	bool exited;
 };
@@ -60,15 +60,15 @@ struct site_count {
 	uint64_t opened_bytes;
 	uint64_t closed_count; /* of everything opened: scaled up when only a part was followed */
 	uint64_t closed_bytes;
-	uint64_t live_count;   /* opened - closed */
+	uint64_t live_count; /* opened - closed */
 	uint64_t live_bytes;
-	uint64_t oldest_ns;    /* birth of the oldest live object, CLOCK_MONOTONIC; 0: not known */
-	bool estimated;        /* not every object was followed: closed and live are estimates */
+	uint64_t oldest_ns; /* birth of the oldest live object, CLOCK_MONOTONIC; 0: not known */
+	bool estimated;     /* not every object was followed: closed and live are estimates */
 };
 
 /* One reading of the ledger. */
 struct snapshot {
-	uint64_t time_ns; /* CLOCK_MONOTONIC */
+	uint64_t time_ns;         /* CLOCK_MONOTONIC */
 	struct site_count *sites; /* sorted by key (site_key_compare); owned */
 	size_t nr_sites;
 	struct lb_stats stats; /* summed over CPUs */
@@ -90,15 +90,16 @@ enum verdict { VERDICT_STABLE, VERDICT_SUSPECT, VERDICT_GROWING, VERDICT_LEAKING
 struct finding {
 	struct site_count site;
 	enum verdict verdict;
-	double confidence;          /* 0..1 */
+	double confidence; /* 0..1 */
 	double growth_count_per_s;
 	double growth_bytes_per_s;
-	double first_alert_s;       /* since the start of the watch; < 0: never */
-	double oldest_s;            /* age of the oldest live object; < 0: not known */
-	const char *state;          /* wait reason of a parked thing; NULL: none */
-	uint64_t history[FINDING_HISTORY]; /* live bytes (or count) of the last polls, oldest first */
+	double first_alert_s; /* since the start of the watch; < 0: never */
+	double oldest_s;      /* age of the oldest live object; < 0: not known */
+	const char *state;    /* wait reason of a parked thing; NULL: none */
+	uint64_t history
+		[FINDING_HISTORY]; /* live bytes (or count) of the last polls, oldest first */
 	size_t nr_history;
-	const struct stack *stack;  /* not owned; NULL until symbolised */
+	const struct stack *stack; /* not owned; NULL until symbolised */
 };
 
 int site_key_compare(const struct lb_site_key *a, const struct lb_site_key *b);

@@ -15,6 +15,7 @@ import registry
 from harness import LEAKBPF, Failure, Skip
 
 import tests_errors  # noqa: F401  each registers its tests
+import tests_goroutines  # noqa: F401
 import tests_heap  # noqa: F401
 import tests_life  # noqa: F401
 import tests_limits  # noqa: F401

@@ -83,6 +83,7 @@ def check_program(program, allocator, phases, preload=None, options=()):
         report = observe(workload, *phases, options=options)
         check_expectations(report, workload)
         check_allocator(report, allocator)
+        require(not report.losses(), f"losses: {report.losses()}")
         workload.end()
 
 

@@ -18,7 +18,7 @@
 #include "cmd/options.h"
 #include "cmd/output.h"
 
-#define MAX_ARGS 16
+#define MAX_ARGS 32
 
 /* Parses "leakbpf" and these words. */
 static int parse(struct options *options, const char *words)

@@ -12,8 +12,7 @@
 static const struct command commands[] = {
 	{ "watch", "watch processes until Ctrl-C (the default command)", cmd_watch },
 	{ "goroutines", "every goroutine of a Go process, grouped", cmd_goroutines },
-	{ "doctor", "what this kernel and these privileges allow, and what to do about the rest",
-	  cmd_doctor },
+	{ "doctor", "what this kernel and these privileges allow", cmd_doctor },
 };
 
 static const struct command *command_find(const char *name)

@@ -65,8 +65,10 @@ static void add_group_head(struct buf *buf, const struct goroutine_view *view,
 		add_duration(buf, age);
 	}
 	buf_puts(buf, "]");
-	if (group->waits_on)
+	if (group->waits_on && group->nr_members > 1)
 		buf_printf(buf, " %zu on 0x%" PRIx64, group->nr_waits_on, group->waits_on);
+	else if (group->waits_on)
+		buf_printf(buf, " on 0x%" PRIx64, group->waits_on);
 	if (!group->name && first->labels) {
 		buf_puts(buf, " {");
 		text_clean(buf, first->labels);

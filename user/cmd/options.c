@@ -198,10 +198,11 @@ static const char watch_doc[] =
 	"  leakbpf -p 1234                      watch until Ctrl-C, then report\n"
 	"  leakbpf -p 1234 -d 60                for a minute\n"
 	"  leakbpf -p 1234 -d 60 -f json -o leaks.json\n"
-	"  leakbpf -p 12,34 --follow -i 1       two processes and their children, every second\n"
+	"  leakbpf -p 12,34 --follow -i 1       two processes and their children\n"
 	"  leakbpf -p 1234 -d 60 -f folded --all-sites | flamegraph.pl > heap.svg\n"
 	"\n"
-	"Exit status: 0 done, 2 wrong usage, 3 could not run. SIGUSR1 asks for a report at once.\n";
+	"Exit status: 0 done, 2 wrong usage, 3 could not run.\n"
+	"SIGUSR1 asks for a report at once.\n";
 
 static const struct argp watch_argp = {
 	.parser = parse_watch,

@@ -126,16 +126,30 @@ static void name_findings(struct session *session, uint64_t limit_ns)
 	}
 }
 
+static void sum_up(struct session *session)
+{
+	const struct snapshot *snapshot = &session->snapshot;
+	size_t i;
+
+	session->nr_sites = snapshot->nr_sites;
+	session->live_count = session->live_bytes = 0;
+	for (i = 0; i < snapshot->nr_sites; i++) {
+		session->live_count += snapshot->sites[i].live_count;
+		session->live_bytes += snapshot->sites[i].live_bytes;
+	}
+}
+
 static int read_ledger(struct session *session, bool with_ages)
 {
-	int code;
+	int code = ledger_read(session->ledger, with_ages, &session->snapshot);
 
-	snapshot_done(&session->snapshot); /* first: with many sites two would be large */
-	code = ledger_read(session->ledger, with_ages, &session->snapshot);
 	if (code)
 		return code;
 	session->nr_polls++;
-	return trend_push(session->trend, &session->snapshot);
+	sum_up(session);
+	code = trend_push(session->trend, &session->snapshot);
+	snapshot_done(&session->snapshot); /* large when there are many sites */
+	return code;
 }
 
 int session_poll(struct session *session, size_t max_findings, bool with_ages, struct error *error)
@@ -153,6 +167,8 @@ int session_poll(struct session *session, size_t max_findings, bool with_ages, s
 	session->findings = findings;
 	session->nr_findings = nr;
 	session->poll_ms = (double)(clock_monotonic_ns() - start_ns) / NS_PER_MS;
+	log_write(LOG_DEBUG, "poll %u: %zu sites, %.1f ms", session->nr_polls, session->nr_sites,
+		  session->poll_ms);
 	name_findings(session, with_ages ? UINT64_MAX : NAMING_NS);
 	return 0;
 }
@@ -175,6 +191,9 @@ struct report session_report(const struct session *session)
 		.findings = session->findings,
 		.nr_findings = session->nr_findings,
 		.nr_missed_children = session->nr_missed_children,
+		.nr_sites = session->nr_sites,
+		.live_count = session->live_count,
+		.live_bytes = session->live_bytes,
 		.snapshot = &session->snapshot,
 		.attach_mode = attach_mode_name(tracer_mode(session->tracer)),
 		.poll_ms = session->poll_ms,

@@ -28,7 +28,9 @@ struct session {
 	size_t nr_events, events_capacity;
 	size_t nr_missed_children;
 	bool is_ending;           /* a target is about to end */
-	struct snapshot snapshot; /* the last one */
+	struct snapshot snapshot; /* the last one, without its sites: they are in the trend */
+	size_t nr_sites;          /* what they summed up to */
+	uint64_t live_count, live_bytes;
 	struct finding *findings; /* judged from it; owned */
 	size_t nr_findings;
 	unsigned int nr_polls;

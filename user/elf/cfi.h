@@ -5,6 +5,8 @@
  *   unwind.c finds the sections -> ehframe.c walks CIEs and FDEs -> cfa.c runs their
  *   instructions -> rule.c turns each state into a rule -> builder.c collects the rules ->
  *   rows.c sorts them into a table
+ *
+ * gounwind.c makes rules of Go code, which has no such information.
  */
 #ifndef ELF_CFI_H
 #define ELF_CFI_H
@@ -143,8 +145,23 @@ uint32_t rule_from_state(struct row_builder *builder, const struct cfa_state *st
 /* Adds the ranges of @section to @builder. What is damaged is skipped and counted. */
 void cfi_walk(const struct cfi_section *section, struct row_builder *builder);
 
+/* --- gounwind.c: functions of the Go runtime that no call frame information describes --- */
+struct go_rule {
+	uint64_t start, end;
+	uint32_t rule;
+};
+
+struct go_rules {
+	struct go_rule rules[32];
+	size_t nr_rules;
+};
+
+/* Fills @ret_rules for a Go image. 0 or -ENOMEM. */
+int go_rules_find(struct image *image, struct go_rules *ret_rules);
+
 /* --- rows.c --- */
 struct cfi_source {
+	struct go_rules go;             /* has precedence over sections */
 	struct cfi_section sections[2]; /* the first has precedence */
 	size_t nr_sections;
 	uint64_t base;      /* vaddr that pc 0 of a row is to stand for */

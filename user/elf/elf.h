@@ -29,6 +29,9 @@ size_t image_build_id(const struct image *image, uint8_t ret_id[BUILD_ID_MAX]);
 unsigned int image_machine(const struct image *image);
 /* Holds Go code (.go.buildinfo, .gopclntab or .note.go.buildid). */
 bool image_is_go(const struct image *image);
+/* Is there Go code at @vaddr, or may there be for all that is known? C functions linked into a Go
+ * program lie elsewhere. Without Go in the image: false. */
+bool image_may_be_go_code(struct image *image, uint64_t vaddr);
 /* The Go version that built it ("go1.23.5"). Owned by the caller; NULL: unknown or not Go. */
 char *image_go_version(const struct image *image);
 /* Needs no dynamic linker (no PT_INTERP and no DT_NEEDED): a static executable. */
@@ -167,8 +170,9 @@ struct unwind_rows {
 };
 
 /* Compiles .eh_frame, and where it has gaps .debug_frame (but not that of Go code, which keeps
- * frame pointers instead). An image without either yields no rows. -ENOTSUP: not x86-64. */
-int image_unwind_rows(const struct image *image, struct unwind_rows **ret_rows);
+ * frame pointers instead). Go code gets rows where stacks are changed or end. An image without any
+ * of these yields no rows. -ENOTSUP: not x86-64. */
+int image_unwind_rows(struct image *image, struct unwind_rows **ret_rows);
 struct unwind_rows *unwind_rows_free(struct unwind_rows *rows);
 /* The rule (bpf/unwind.h) that holds at @vaddr. */
 uint32_t unwind_rows_find(const struct unwind_rows *rows, uint64_t vaddr);

@@ -50,6 +50,12 @@ struct plt_table {
 	bool loaded;
 };
 
+/* Where the Go code of a binary is; start >= end: not known. */
+struct go_text {
+	uint64_t start, end;
+	bool loaded;
+};
+
 struct lines;
 
 struct image {
@@ -65,6 +71,7 @@ struct image {
 	size_t build_id_len;
 	struct symbol_table symbols;
 	struct plt_table plt;
+	struct go_text go_text;
 	char *debug_root;       /* NULL: only the observer's own /usr/lib/debug */
 	bool companions_loaded; /* the next two have been looked for */
 	struct image *mini;     /* .gnu_debugdata, unpacked; NULL: none */

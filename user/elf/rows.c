@@ -124,17 +124,13 @@ static int table_overlay(const struct row_table *below, const struct row_table *
 	return 0;
 }
 
-/* Compiles one section and puts it under what is there. */
-static int compile_section(const struct cfi_section *section, struct row_builder *builder,
-			   struct row_table *table)
+/* Puts what the builder has under what is there, and empties it. */
+static int compile_builder(struct row_builder *builder, struct row_table *table)
 {
 	struct row_table below __cleanup_of(table) = { 0 };
 	struct row_table both;
-	int err;
+	int err = builder->error;
 
-	builder->nr_rows = builder->nr_ranges = 0;
-	cfi_walk(section, builder);
-	err = builder->error;
 	if (!err)
 		err = table_from_builder(builder, &below);
 	if (!err)
@@ -143,7 +139,18 @@ static int compile_section(const struct cfi_section *section, struct row_builder
 		return err;
 	row_table_done(table);
 	*table = both;
+	builder->nr_rows = builder->nr_ranges = 0;
 	return 0;
+}
+
+static void add_go_rules(const struct go_rules *go, struct row_builder *builder)
+{
+	for (size_t i = 0; i < go->nr_rules; i++) {
+		const struct go_rule *rule = &go->rules[i];
+
+		if (!row_builder_begin(builder, rule->start, rule->end))
+			row_builder_add(builder, rule->start, rule->rule);
+	}
 }
 
 /* Gives back what was reserved and not used. */
@@ -169,8 +176,14 @@ int cfi_compile(const struct cfi_source *source, struct unwind_rows **ret_rows)
 	struct row_table table __cleanup_of(table) = { 0 };
 	int err = rows ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < source->nr_sections && !err; i++)
-		err = compile_section(&source->sections[i], &builder, &table);
+	if (!err) {
+		add_go_rules(&source->go, &builder);
+		err = compile_builder(&builder, &table);
+	}
+	for (size_t i = 0; i < source->nr_sections && !err; i++) {
+		cfi_walk(&source->sections[i], &builder);
+		err = compile_builder(&builder, &table);
+	}
 	if (err)
 		return err;
 	table_trim(&table);

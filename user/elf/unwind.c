@@ -163,7 +163,7 @@ static int load_debug_frame(const struct image *image, struct cfi_section *secti
 	return 0;
 }
 
-int image_unwind_rows(const struct image *image, struct unwind_rows **ret_rows)
+int image_unwind_rows(struct image *image, struct unwind_rows **ret_rows)
 {
 	uint8_t *bytes __cleanup_of(bytes) = NULL;
 	uint64_t start_ns = clock_monotonic_ns();
@@ -181,6 +181,8 @@ int image_unwind_rows(const struct image *image, struct unwind_rows **ret_rows)
 		    !load_debug_frame(image, &source.sections[source.nr_sections]))
 			source.nr_sections++;
 	}
+	if (err != -ENOMEM && image_is_go(image))
+		err = go_rules_find(image, &source.go);
 	if (err == -ENOMEM)
 		return err;
 	err = cfi_compile(&source, &rows);

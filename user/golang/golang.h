@@ -39,8 +39,10 @@ struct goroutine {
 	bool system;        /* belongs to the runtime itself: hidden in Go's own dumps */
 	const char *reason; /* what it waits for in the runtime's words, else its state */
 	uint64_t waits_on;  /* address of the channel, mutex, group or condition; 0: not known */
-	uint64_t first_seen_ns;      /* CLOCK_MONOTONIC */
-	uint64_t since_ns;           /* it is known to do the same since then, CLOCK_MONOTONIC */
+	uint64_t first_seen_ns; /* CLOCK_MONOTONIC */
+	/* It does the same since then, CLOCK_MONOTONIC. Of what was there when we came it is what
+	 * the runtime notes: too early by up to a garbage collection, or not known: just now. */
+	uint64_t since_ns;
 	const struct stack *stack;   /* NULL: it was running or changed while being read */
 	const struct frame *start;   /* the function it began with; NULL: not known */
 	const struct frame *creator; /* the go statement; NULL: not known */

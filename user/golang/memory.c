@@ -26,6 +26,8 @@ static long read_some(struct memory *memory, struct span *spans, size_t nr_spans
 	size_t nr = MIN(nr_spans, (size_t)MAX_PIECES), i;
 	ssize_t left;
 
+	if (!nr)
+		return 0;
 	for (i = 0; i < nr; i++) {
 		local[i] = (struct iovec){ spans[i].bytes, spans[i].len };
 		remote[i] = (struct iovec){ (void *)(uintptr_t)spans[i].address, spans[i].len };

@@ -129,12 +129,28 @@ static uint64_t word_at(const uint8_t *bytes, size_t offset)
 
 /* --- moduledata --- */
 
+/* Reads @len bytes from the header on. The end may lie in the next mapping: of a position independent
+ * binary the last page is not made read-only. */
+static int read_from_header(struct search *search, uint8_t *bytes, size_t len)
+{
+	const struct go_module *module = search->module;
+	size_t inside = MIN(len, module->mapping->end - module->header);
+	struct source source __cleanup_of(source);
+	int err;
+
+	source_open(&source, search->memory, module->mapping);
+	err = source_read(&source, module->header - module->mapping->start, bytes, inside);
+	if (!err && inside < len)
+		err = memory_read(search->memory, module->mapping->end, bytes + inside,
+				  len - inside);
+	return err;
+}
+
 /* Copies the function table, whose extent moduledata tells. */
 static int read_table(struct search *search, const uint8_t *data)
 {
 	struct go_module *module = search->module;
 	uint64_t start = word_at(data, TABLE_AT), len = word_at(data, TABLE_LEN_AT);
-	struct source source __cleanup_of(source) = { .fd = -1 };
 	uint8_t *table;
 	int err;
 
@@ -142,16 +158,13 @@ static int read_table(struct search *search, const uint8_t *data)
 	    len > MAX_TABLE_BYTES)
 		return -ENOENT;
 	len += start - module->header;
-	if (len > module->mapping->end - module->header)
-		return -ENOENT;
 	table = malloc(len);
 	if (!table)
 		return -ENOMEM;
-	source_open(&source, search->memory, module->mapping);
-	err = source_read(&source, module->header - module->mapping->start, table, len);
+	err = read_from_header(search, table, len);
 	if (err) {
 		free(table);
-		return err;
+		return err == -EFAULT ? -ENOENT : err;
 	}
 	module->table = table;
 	module->table_bytes = len;

@@ -23,6 +23,7 @@ struct tracked {
 	uint8_t wait_reason; /* g.waitreason */
 	bool live;
 	bool stack_known; /* goroutine.stack is that of this sp and pc */
+	bool found;       /* it was already there, doing the same, when we came */
 	struct goroutine goroutine;
 };
 
@@ -42,12 +43,14 @@ struct golang {
 	const char *reasons[MAX_REASONS]; /* names of wait reasons; NULL: not known */
 
 	/* --- private to scan.c --- */
+	bool scanned;    /* at least once */
 	uint64_t *table; /* the array as it was last read */
 	size_t nr_table;
 	struct tracked *tracked; /* sorted by address, none twice */
 	size_t nr_tracked;
 	size_t *pending; /* tracked ones whose stack is to be read */
 	size_t nr_pending, pending_capacity;
+	size_t next_refresh;          /* the tracked one from which on stacks are read again */
 	struct goroutine *goroutines; /* what was handed out */
 	size_t goroutines_capacity;
 	uint8_t *window; /* WINDOW_BYTES, for g's; of stacks.c as well */

@@ -11,6 +11,7 @@
 
 #define MAX_SPANS      1024 /* what one system call takes */
 #define MAX_SPAN_BYTES (1UL << 20)
+#define NR_REFRESHED   512  /* stacks read again in each scan */
 #define MAX_GAP_BYTES  1024 /* between g's that are read in one piece */
 
 /* --- which g there are --- */
@@ -170,7 +171,9 @@ static void begin_goroutine(struct golang *golang, struct tracked *tracked, cons
 	};
 }
 
-/* The runtime notes the time when the garbage collector finds it waiting. */
+/* How long those wait that we found waiting: as long as the runtime's own dumps say. The garbage
+ * collector notes of those that it finds waiting that they do so since its last run (Go 1.23
+ * runtime/mgcmark.go, markroot(): waitsince). */
 static void lower_since(struct goroutine *goroutine, const struct g *g)
 {
 	if (goroutine->state != GOROUTINE_WAITING && goroutine->state != GOROUTINE_SYSCALL &&
@@ -180,6 +183,15 @@ static void lower_since(struct goroutine *goroutine, const struct g *g)
 		goroutine->since_ns = g->wait_since;
 	if (goroutine->since_ns < goroutine->first_seen_ns)
 		goroutine->first_seen_ns = goroutine->since_ns;
+}
+
+static int add_pending(struct golang *golang, const struct tracked *tracked)
+{
+	if (vec_reserve((void **)&golang->pending, &golang->pending_capacity,
+			golang->nr_pending + 1, sizeof(*golang->pending)))
+		return -ENOMEM;
+	golang->pending[golang->nr_pending++] = (size_t)(tracked - golang->tracked);
+	return 0;
 }
 
 static int update(struct golang *golang, struct tracked *tracked, const struct g *g,
@@ -195,13 +207,15 @@ static int update(struct golang *golang, struct tracked *tracked, const struct g
 	if (goroutine->reason != reason || tracked->sp != sp || tracked->pc != pc ||
 	    tracked->waiting != g->waiting) {
 		goroutine->since_ns = now_ns;
+		tracked->found = !golang->scanned;
 		goroutine->stack = NULL;
 		goroutine->waits_on = 0;
 		tracked->stack_known = false;
 	}
 	goroutine->state = state_of(g);
 	goroutine->reason = reason;
-	lower_since(goroutine, g);
+	if (tracked->found)
+		lower_since(goroutine, g);
 	if (tracked->labels != g->labels)
 		goroutine->labels = labels_read(golang, g->labels);
 	tracked->labels = g->labels;
@@ -210,13 +224,26 @@ static int update(struct golang *golang, struct tracked *tracked, const struct g
 	tracked->stack_high = g->stack_high;
 	tracked->waiting = g->waiting;
 	tracked->wait_reason = g->wait_reason;
-	if (!stopped || tracked->stack_known)
-		return 0;
-	if (vec_reserve((void **)&golang->pending, &golang->pending_capacity,
-			golang->nr_pending + 1, sizeof(*golang->pending)))
-		return -ENOMEM;
-	golang->pending[golang->nr_pending++] = (size_t)(tracked - golang->tracked);
-	return 0;
+	return stopped && !tracked->stack_known ? add_pending(golang, tracked) : 0;
+}
+
+/* A goroutine that waits again at the same place and depth may have come there on another way. That
+ * can not be seen in its g, so some stacks are read again each time, all of them in turn. */
+static int refresh_stacks(struct golang *golang)
+{
+	size_t nr = MIN(golang->nr_tracked, (size_t)NR_REFRESHED);
+	int err = 0;
+
+	for (size_t i = 0; i < nr && !err; i++) {
+		size_t index = golang->next_refresh++ % golang->nr_tracked;
+		struct tracked *tracked = &golang->tracked[index];
+
+		if (!tracked->live || !tracked->stack_known)
+			continue;
+		tracked->stack_known = false;
+		err = add_pending(golang, tracked);
+	}
+	return err;
 }
 
 /* --- reading the g structures --- */
@@ -366,11 +393,14 @@ int golang_scan(struct golang *golang, struct goroutine_list *ret_list, struct e
 		err = -EUCLEAN;
 	list.table_calls = golang->memory.nr_calls - calls;
 	if (!err)
+		err = refresh_stacks(golang);
+	if (!err)
 		err = stacks_read(golang);
 	if (!err)
 		err = collect(golang, &list);
 	if (err)
 		return fail(golang, err, &scan, error);
+	golang->scanned = true;
 	list.nr_dead = scan.nr_dead;
 	list.nr_unreadable = scan.nr_unreadable;
 	list.stack_calls = golang->memory.nr_calls - calls - list.table_calls;

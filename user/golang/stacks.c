@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The stacks of goroutines that are stopped right now. The process runs on, so each one is read
- * first and its g after that: when the g is still the same, the stack has not changed either.
+ * The stacks of goroutines that are stopped right now. The process runs on, so of each the g is read
+ * before and after the stack, in one go: when it is the same, the stack has not changed either.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,55 +10,59 @@
 #include "golang/unwind.h"
 
 #define BATCH       256
+#define JOB_SPANS   4
 #define STACK_BYTES 4096          /* are enough for most */
 #define DEEP_BYTES  (256UL << 10) /* are enough for LB_MAX_FRAMES of usual size */
 #define SUDOG_BYTES 96
+#define TRIES       3 /* to read one that does not lead to the outermost function */
 #define MAX_POINTER (1ULL << 47)
 
-_Static_assert(BATCH *(STACK_BYTES + G_MAX_BYTES + SUDOG_BYTES) <= WINDOW_BYTES, "a batch fits");
-_Static_assert(DEEP_BYTES + G_MAX_BYTES + SUDOG_BYTES <= WINDOW_BYTES, "a deep stack fits");
-
-/* One goroutine being read: its stack, its sudog, its g, in this order. */
+/* One goroutine being read. */
 struct job {
 	struct tracked *tracked;
-	struct span *stack, *sudog, *g;
+	struct span *spans; /* JOB_SPANS of them: */
 };
+enum { SPAN_G_BEFORE, SPAN_STACK, SPAN_SUDOG, SPAN_G_AFTER };
 
-/* Where the bytes of job number @slot of @batch go. */
-static void plan_job(struct golang *golang, struct tracked *tracked, size_t slot, size_t batch,
-		     size_t stack_bytes, struct span *spans, struct job *job)
+#define JOB_BYTES(stack_bytes) ((stack_bytes) + 2 * G_MAX_BYTES + SUDOG_BYTES)
+
+_Static_assert(BATCH *JOB_BYTES(STACK_BYTES) <= WINDOW_BYTES, "a batch fits");
+_Static_assert(JOB_BYTES(DEEP_BYTES) <= WINDOW_BYTES, "a deep stack fits");
+
+/* Where the bytes of @job go; @bytes: JOB_BYTES(stack_bytes) of them. */
+static void plan_job(const struct golang *golang, const struct job *job, size_t stack_bytes,
+		     uint8_t *bytes)
 {
-	uint8_t *stacks = golang->window, *sudogs = stacks + batch * stack_bytes;
-	uint8_t *gs = sudogs + batch * SUDOG_BYTES;
+	const struct tracked *tracked = job->tracked;
+	size_t g_bytes = layout_bytes(golang->layout);
 
-	*job = (struct job){ tracked, &spans[slot], &spans[batch + slot],
-			     &spans[2 * batch + slot] };
-	*job->stack = (struct span){
+	job->spans[SPAN_G_BEFORE] =
+		(struct span){ .address = tracked->address, .bytes = bytes, .len = g_bytes };
+	job->spans[SPAN_STACK] = (struct span){
 		.address = tracked->sp,
-		.bytes = stacks + slot * stack_bytes,
+		.bytes = bytes + G_MAX_BYTES,
 		.len = MIN(tracked->stack_high - tracked->sp, stack_bytes),
 	};
-	*job->sudog = (struct span){
+	bytes += G_MAX_BYTES + stack_bytes;
+	job->spans[SPAN_SUDOG] = (struct span){
 		.address = tracked->waiting ? tracked->waiting : tracked->address,
-		.bytes = sudogs + slot * SUDOG_BYTES,
+		.bytes = bytes,
 		.len = SUDOG_BYTES,
 	};
-	*job->g = (struct span){
-		.address = tracked->address,
-		.bytes = gs + slot * G_MAX_BYTES,
-		.len = layout_bytes(golang->layout),
-	};
+	job->spans[SPAN_G_AFTER] = (struct span){ .address = tracked->address,
+						  .bytes = bytes + SUDOG_BYTES,
+						  .len = g_bytes };
 }
 
-/* Is the g what it was when it was tracked? When it is another goroutine by now, or none, it is
- * forgotten. */
-static bool is_unchanged(struct golang *golang, const struct job *job)
+/* Is the g still what it was when it was tracked? When it is another goroutine by now, or none, it
+ * is forgotten. */
+static bool is_unchanged(const struct golang *golang, struct tracked *tracked,
+			 const struct span *span)
 {
-	struct tracked *tracked = job->tracked;
 	uint64_t sp, pc;
 	struct g g;
 
-	if (!job->g->done || !layout_read(golang->layout, tracked->address, job->g->bytes, &g) ||
+	if (!span->done || !layout_read(golang->layout, tracked->address, span->bytes, &g) ||
 	    !g_is_live(&g) || g.id != tracked->goroutine.id) {
 		tracked->live = false;
 		return false;
@@ -70,15 +74,15 @@ static bool is_unchanged(struct golang *golang, const struct job *job)
 /* The channel that the goroutine waits for, by its sudog. 0: none. */
 static uint64_t channel_of(const struct golang *golang, const struct job *job)
 {
-	const uint8_t *sudog = job->sudog->bytes;
+	const struct tracked *tracked = job->tracked;
+	const struct span *sudog = &job->spans[SPAN_SUDOG];
 	uint64_t owner, channel;
 
-	if (!job->tracked->waiting || !job->sudog->done ||
-	    strncmp(job->tracked->goroutine.reason, "chan ", 5) != 0)
+	if (!tracked->waiting || !sudog->done || strncmp(tracked->goroutine.reason, "chan ", 5))
 		return 0;
-	memcpy(&owner, sudog, sizeof(owner));
-	memcpy(&channel, sudog + golang->layout->sudog_c, sizeof(channel));
-	return owner == job->tracked->address ? channel : 0;
+	memcpy(&owner, sudog->bytes, sizeof(owner));
+	memcpy(&channel, (const uint8_t *)sudog->bytes + golang->layout->sudog_c, sizeof(channel));
+	return owner == tracked->address ? channel : 0;
 }
 
 static uint32_t stack_flags(enum unwind_end end)
@@ -94,47 +98,66 @@ static uint32_t stack_flags(enum unwind_end end)
 	}
 }
 
-/* Unwinds what was read. false: more of the stack has to be read. */
-static bool finish_job(struct golang *golang, const struct job *job)
+/* Unwinds what was read. false: it has to be read again, and more of it; not when this is the
+ * @last try. */
+static bool finish_job(struct golang *golang, const struct job *job, bool last)
 {
-	struct tracked *tracked = job->tracked;
-	struct goroutine *goroutine = &tracked->goroutine;
-	struct stack_bytes bytes = { job->stack->address, job->stack->bytes, job->stack->len };
+	const struct span *stack = &job->spans[SPAN_STACK];
+	struct stack_bytes bytes = { stack->address, stack->bytes, stack->len };
+	struct goroutine *goroutine = &job->tracked->goroutine;
 	struct unwound unwound;
 	enum unwind_end end;
 
-	if (!is_unchanged(golang, job) || !job->stack->done)
+	goroutine->stack = NULL;
+	goroutine->waits_on = 0;
+	if (!is_unchanged(golang, job->tracked, &job->spans[SPAN_G_BEFORE]) ||
+	    !is_unchanged(golang, job->tracked, &job->spans[SPAN_G_AFTER]) || !stack->done)
 		return true;
-	end = unwind_go(&golang->symbols, &bytes, tracked->pc, golang->link_register, &unwound);
-	if (end == UNWIND_CUT && bytes.len < MIN(tracked->stack_high - tracked->sp, DEEP_BYTES))
+	end = unwind_go(&golang->symbols, &bytes, job->tracked->pc, golang->link_register,
+			&unwound);
+	if (end != UNWIND_COMPLETE && end != UNWIND_TOO_DEEP && !last)
 		return false;
 	goroutine->stack =
 		gosym_stack(&golang->symbols, unwound.pcs, unwound.nr_pcs, stack_flags(end));
 	goroutine->waits_on = channel_of(golang, job);
 	if (!goroutine->waits_on && unwound.waits_on < MAX_POINTER)
 		goroutine->waits_on = unwound.waits_on;
-	tracked->stack_known = true;
+	job->tracked->stack_known = true;
 	return true;
 }
 
-/* Reads and unwinds @nr stacks, at most @stack_bytes of each; moves those that need more to
- * the front of @pending and returns their number, or -errno. */
-static long read_batch(struct golang *golang, size_t *pending, size_t nr, size_t stack_bytes)
+/* Reads and unwinds @nr stacks, at most @stack_bytes of each; moves those that are to be read again
+ * to the front of @pending and returns their number, or -errno. */
+static long read_batch(struct golang *golang, size_t *pending, size_t nr, size_t stack_bytes,
+		       bool last)
 {
-	struct span spans[3 * BATCH];
+	struct span spans[BATCH * JOB_SPANS];
 	struct job jobs[BATCH];
-	size_t nr_deep = 0;
+	size_t nr_again = 0;
 	int err;
 
-	for (size_t i = 0; i < nr; i++)
-		plan_job(golang, &golang->tracked[pending[i]], i, nr, stack_bytes, spans, &jobs[i]);
-	err = memory_read_spans(&golang->memory, spans, 3 * nr);
+	for (size_t i = 0; i < nr; i++) {
+		jobs[i] = (struct job){ &golang->tracked[pending[i]], &spans[i * JOB_SPANS] };
+		plan_job(golang, &jobs[i], stack_bytes,
+			 golang->window + i * JOB_BYTES(stack_bytes));
+	}
+	err = memory_read_spans(&golang->memory, spans, nr * JOB_SPANS);
 	if (err)
 		return err;
 	for (size_t i = 0; i < nr; i++)
-		if (!finish_job(golang, &jobs[i]))
-			pending[nr_deep++] = pending[i];
-	return (long)nr_deep;
+		if (!finish_job(golang, &jobs[i], last))
+			pending[nr_again++] = pending[i];
+	return (long)nr_again;
+}
+
+/* One that is deep, or that ran on for a moment while it was being read. */
+static int read_again(struct golang *golang, size_t *pending)
+{
+	long result = 1;
+
+	for (int i = 1; i < TRIES && result > 0; i++)
+		result = read_batch(golang, pending, 1, DEEP_BYTES, i == TRIES - 1);
+	return result < 0 ? (int)result : 0;
 }
 
 int stacks_read(struct golang *golang)
@@ -142,16 +165,13 @@ int stacks_read(struct golang *golang)
 	for (size_t at = 0; at < golang->nr_pending; at += BATCH) {
 		size_t *pending = golang->pending + at;
 		size_t nr = MIN(golang->nr_pending - at, (size_t)BATCH);
-		long nr_deep = read_batch(golang, pending, nr, STACK_BYTES);
+		long nr_again = read_batch(golang, pending, nr, STACK_BYTES, false);
+		int err = nr_again < 0 ? (int)nr_again : 0;
 
-		for (long i = 0; i < nr_deep; i++) {
-			long result = read_batch(golang, pending + i, 1, DEEP_BYTES);
-
-			if (result < 0)
-				return (int)result;
-		}
-		if (nr_deep < 0)
-			return (int)nr_deep;
+		for (long i = 0; i < nr_again && !err; i++)
+			err = read_again(golang, pending + i);
+		if (err)
+			return err;
 	}
 	return 0;
 }

@@ -240,17 +240,35 @@ static int add_probe(struct discovery *discovery, const struct candidate *candid
 	return 0;
 }
 
-static int place(struct image *image, const struct candidate *candidate,
-		 struct discovery *discovery)
+/*
+ * placement_find(), but refuses Go code, where a probe on the return kills the process: the runtime
+ * moves stacks and reads return addresses. C functions in the same file are as safe as those of a
+ * library: they run on stacks that do not move and are not looked at.
+ */
+static int find_safe_place(struct image *image, const struct candidate *candidate,
+			   struct placement *ret_placement)
 {
 	struct placement placement;
 	int err;
 
-	/* DESIGN rule 4: a probe on the return kills a Go process. */
-	if (discovery->is_go)
-		return add_unplaced(discovery, candidate, -EPERM);
+	if (image_may_be_go_code(image, candidate->vaddr))
+		return -EPERM;
 	err = placement_find(image, candidate->vaddr, candidate->size, call_args(candidate->call),
 			     candidate->call->needs_return, &placement);
+	if (err < 0)
+		return err;
+	if (image_may_be_go_code(image, placement.vaddr))
+		return -EPERM;
+	*ret_placement = placement;
+	return 0;
+}
+
+static int place(struct image *image, const struct candidate *candidate,
+		 struct discovery *discovery)
+{
+	struct placement placement;
+	int err = find_safe_place(image, candidate, &placement);
+
 	if (err == -ENOMEM)
 		return err;
 	if (err < 0)

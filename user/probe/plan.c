@@ -134,7 +134,7 @@ static int add_unplaced(struct building *building, const char *path,
 		err = plan_add_blind_spot(
 			&building->plan, "%s of %s can not be probed (%s): %s", unplaced->symbol,
 			path,
-			unplaced->error == -EPERM     ? "it is part of a Go program"
+			unplaced->error == -EPERM     ? "it is Go code"
 			: unplaced->error == -ENOTSUP ? "no instruction is passed exactly once "
 							"with its arguments intact"
 						      : "its code can not be decoded",

@@ -15,12 +15,12 @@ struct leakbpf; /* the skeleton */
 
 /* --- catalogue.c: which functions open and close --- */
 struct call {
-	const char *name;     /* symbol; a prefix of the allocator may stand before it */
+	const char *name; /* symbol; a prefix of the allocator may stand before it */
 	enum lb_call call;
-	int8_t a, b, c;       /* argument numbers of the cookie's a, b, c; -1: none */
-	bool multiply;        /* the size is a product: LB_COOKIE_MULTIPLY */
-	bool needs_return;    /* what it did is known only when it returns */
-	bool checks_first;    /* may only check its arguments and go on to another one */
+	int8_t a, b, c;    /* argument numbers of the cookie's a, b, c; -1: none */
+	bool multiply;     /* the size is a product: LB_COOKIE_MULTIPLY */
+	bool needs_return; /* what it did is known only when it returns */
+	bool checks_first; /* may only check its arguments and go on to another one */
 	enum lb_kind kind;
 };
 
@@ -38,15 +38,15 @@ uint64_t call_cookie(const struct call *call, const struct placement *placement)
 /* --- plan.c, discover.c: where --- */
 struct site_probe {
 	const struct call *call;
-	char *symbol;          /* as found, with prefix; owned */
+	char *symbol; /* as found, with prefix; owned */
 	struct placement placement;
 	uint64_t cookie;
 };
 
 /* All probes of one file. */
 struct object_plan {
-	char *path;            /* how the target names it; owned */
-	char *open_path;       /* how the observer opens it; owned */
+	char *path;      /* how the target names it; owned */
+	char *open_path; /* how the observer opens it; owned */
 	uint64_t dev, inode;
 	const char *allocator; /* "glibc", "musl", "jemalloc", "tcmalloc", "mimalloc", "custom";
 				  NULL: none, only mappings are probed */
@@ -61,7 +61,8 @@ struct plan {
 	struct object_plan *objects;
 	size_t nr_objects;
 	size_t capacity;
-	const char *allocators[PLAN_MAX_ALLOCATORS]; /* names of those in use, the C library's last */
+	const char
+		*allocators[PLAN_MAX_ALLOCATORS]; /* names of those in use, the C library's last */
 	size_t nr_allocators;
 	char **blind_spots; /* sentences; owned */
 	size_t nr_blind_spots;
@@ -97,8 +98,8 @@ enum attach_mode {
 
 struct tracer_options {
 	enum attach_mode mode;
-	uint32_t max_live;  /* 0: default */
-	uint32_t max_sites; /* 0: default */
+	uint32_t max_live;        /* 0: default */
+	uint32_t max_sites;       /* 0: default */
 	bool frame_pointers_only; /* do not unwind by tables */
 };
 

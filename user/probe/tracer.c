@@ -51,7 +51,8 @@ static int check_btf(struct error *error)
 	return 0;
 }
 
-static int silent(enum libbpf_print_level level, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static int silent(enum libbpf_print_level level,
+							const char *format, va_list arguments)
 {
 	(void)level;
 	(void)format;
@@ -59,11 +60,12 @@ static int silent(enum libbpf_print_level level, const char *format, va_list arg
 	return 0;
 }
 
-static int to_stderr(enum libbpf_print_level level, const char *format, va_list arguments)
+/* What libbpf says, and why the kernel refused a program. */
+__attribute__((format(printf, 2, 0))) static int to_log(enum libbpf_print_level level,
+							const char *format, va_list arguments)
 {
-	return level == LIBBPF_DEBUG && log_get_level() < LOG_DEBUG
-		       ? 0
-		       : vfprintf(stderr, format, arguments);
+	log_write_args(level == LIBBPF_DEBUG ? LOG_DEBUG : LOG_VERBOSE, format, arguments);
+	return 0;
 }
 
 static int error_no_mode(struct error *error, int code, enum attach_mode wanted)
@@ -148,7 +150,8 @@ static void choose_programs(struct leakbpf *skeleton, enum attach_mode mode)
 {
 	struct bpf_program *program;
 
-	bpf_object__for_each_program(program, skeleton->obj) {
+	bpf_object__for_each_program(program, skeleton->obj)
+	{
 		bool needed = program_is_needed(bpf_program__name(program), mode);
 
 		bpf_program__set_autoload(program, needed);
@@ -246,7 +249,7 @@ int tracer_open(const struct tracer_options *options, struct tracer **ret_tracer
 	code = choose_mode(options->mode, &tracer->mode, error);
 	if (code)
 		return code;
-	libbpf_set_print(log_get_level() >= LOG_VERBOSE ? to_stderr : silent);
+	libbpf_set_print(to_log);
 	tracer->skeleton = leakbpf__open();
 	code = tracer->skeleton ? load(tracer, options) : -errno;
 	if (code)

@@ -106,8 +106,7 @@ static int fill_rows(int map_fd, const struct unwind_rows *rows, int first_wide)
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size_t bytes = (rows->nr_rows + 1) * sizeof(struct lb_row);
 	size_t mapped = (bytes + page - 1) & ~(page - 1);
-	struct lb_row *target =
-		mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
+	struct lb_row *target = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
 
 	if (target == MAP_FAILED)
 		return -errno;
@@ -133,9 +132,9 @@ static void drop_rows(struct unwind_rows *rows)
 static int load_table(struct unwinder *unwinder, struct unwind_table *table)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP | BPF_F_MMAPABLE);
-	int map_fd __cleanup_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "unwind_rows", sizeof(__u32),
-						 sizeof(struct lb_row),
-						 (__u32)table->rows->nr_rows + 1, &options);
+	int map_fd __cleanup_fd =
+		bpf_map_create(BPF_MAP_TYPE_ARRAY, "unwind_rows", sizeof(__u32),
+			       sizeof(struct lb_row), (__u32)table->rows->nr_rows + 1, &options);
 	int first_wide, error;
 
 	if (map_fd < 0)

@@ -37,13 +37,7 @@ static void write_headline(FILE *out, const struct report *report)
 static void write_nothing(FILE *out, const struct report *report)
 {
 	struct buf text __cleanup_buf = { 0 };
-	uint64_t count = 0, bytes = 0;
-	size_t i;
 
-	for (i = 0; i < report->snapshot->nr_sites; i++) {
-		count += report->snapshot->sites[i].live_count;
-		bytes += report->snapshot->sites[i].live_bytes;
-	}
 	if (!report->judged)
 		buf_printf(
 			&text,
@@ -52,11 +46,11 @@ static void write_nothing(FILE *out, const struct report *report)
 			report->nr_polls, report->polls_needed);
 	else
 		buf_puts(&text, "Nothing to report: no site kept growing.\n");
-	text_count(&text, report->snapshot->nr_sites, "site");
+	text_count(&text, report->nr_sites, "site");
 	buf_puts(&text, " seen, ");
-	text_count(&text, count, "object");
+	text_count(&text, report->live_count, "object");
 	buf_puts(&text, " of ");
-	text_bytes(&text, (double)bytes);
+	text_bytes(&text, (double)report->live_bytes);
 	buf_puts(&text, " outstanding since the start (--all-sites lists them).\n");
 	put(out, &text);
 }

@@ -170,12 +170,8 @@ static void add_time(struct buf *line, time_t wall_s)
 /* "2026-01-01 12:00:30 30 s: 1 leaking; 120 sites, 1.2 MiB outstanding" */
 static void add_totals(struct buf *line, const struct report *report)
 {
-	const struct snapshot *snapshot = report->snapshot;
-	uint64_t bytes = 0;
-	size_t before, i;
+	size_t before;
 
-	for (i = 0; i < snapshot->nr_sites; i++)
-		bytes += snapshot->sites[i].live_bytes;
 	add_time(line, report->wall_s);
 	text_seconds(line, report->duration_s);
 	buf_puts(line, ": ");
@@ -184,9 +180,9 @@ static void add_totals(struct buf *line, const struct report *report)
 	if (line->len == before)
 		buf_puts(line, report->judged ? "nothing grows" : "learning");
 	buf_puts(line, "; ");
-	text_count(line, snapshot->nr_sites, "site");
+	text_count(line, report->nr_sites, "site");
 	buf_puts(line, ", ");
-	text_bytes(line, (double)bytes);
+	text_bytes(line, (double)report->live_bytes);
 	buf_puts(line, " outstanding");
 	text_incomplete(line, report);
 }

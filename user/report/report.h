@@ -36,8 +36,11 @@ struct report {
 	const struct finding *findings; /* the worst, sorted as trend_judge() does */
 	size_t nr_findings;
 	size_t verdicts[VERDICT_LEAKING + 1]; /* sites with each verdict, also beyond findings */
-	size_t nr_missed_children;       /* ended before they could be watched, or could not be */
-	const struct snapshot *snapshot; /* the last one: counters, losses */
+	size_t nr_missed_children; /* ended before they could be watched, or could not be */
+	size_t nr_sites;           /* all of them */
+	uint64_t live_count;       /* what is outstanding at all of them */
+	uint64_t live_bytes;
+	const struct snapshot *snapshot; /* the last one: counters, losses; not its sites */
 	const char *attach_mode;         /* "session", "multi" or "perf" */
 	double poll_ms;                  /* cost of the last poll */
 };

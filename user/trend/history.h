@@ -27,7 +27,6 @@ struct history {
 	uint64_t confirmed_bytes;  /* live bytes then */
 	uint64_t confirmed_closed; /* closed_count then */
 	float growth_bytes_per_s;
-	float growth_count_per_s;
 	float confidence;
 	uint8_t first;   /* the point at which the history begins */
 	uint8_t verdict; /* enum verdict: what is reported */
@@ -57,5 +56,7 @@ struct trend {
 /* Judges a site that has a history, after its last point was written. */
 void history_judge(const struct trend *trend, const struct site_count *site,
 		   struct history *history);
+/* Objects per second by which the site grows; that of bytes is kept in the history. */
+double history_growth_count(const struct trend *trend, const struct history *history);
 
 #endif

@@ -59,7 +59,7 @@ static void finding_fill(const struct trend *trend, const struct series *series,
 		.site = series->site,
 		.verdict = (enum verdict)history->verdict,
 		.confidence = history->confidence / (history->verdict == VERDICT_SUSPECT ? 2 : 1),
-		.growth_count_per_s = history->growth_count_per_s,
+		.growth_count_per_s = history_growth_count(trend, history),
 		.growth_bytes_per_s = history->growth_bytes_per_s,
 		.first_alert_s = seconds_or_unknown(trend->start_ns, history->first_alert_ns,
 						    history->first_alert_ns),
@@ -82,27 +82,61 @@ void trend_count(const struct trend *trend, size_t ret_counts[VERDICT_LEAKING + 
 		ret_counts[series_verdict(&trend->series[at])]++;
 }
 
-DEFINE_CLEANUP(sorted, const struct series **, free(*value))
+/* Lets the series at @at sink to where it belongs: above it are only less alarming ones. */
+static void heap_sink(const struct series **heap, size_t nr, size_t at)
+{
+	for (;;) {
+		size_t child = 2 * at + 1;
+		const struct series *moved = heap[at];
+
+		if (child + 1 < nr && series_compare(&heap[child], &heap[child + 1]) < 0)
+			child++;
+		if (child >= nr || series_compare(&moved, &heap[child]) >= 0)
+			return;
+		heap[at] = heap[child];
+		heap[child] = moved;
+		at = child;
+	}
+}
+
+/* Puts the @nr most alarming series into @kept, sorted. The least alarming one of those kept so far
+ * is on top of a heap, so most of the others cost one comparison. */
+static void select_series(const struct trend *trend, const struct series **kept, size_t nr)
+{
+	size_t at;
+
+	for (at = 0; at < nr; at++)
+		kept[at] = &trend->series[at];
+	for (at = nr / 2; at-- > 0;)
+		heap_sink(kept, nr, at);
+	for (at = nr; nr > 0 && at < trend->nr_series; at++) {
+		const struct series *candidate = &trend->series[at];
+
+		if (series_compare(&candidate, &kept[0]) >= 0)
+			continue;
+		kept[0] = candidate;
+		heap_sink(kept, nr, 0);
+	}
+	qsort(kept, nr, sizeof(*kept), series_compare);
+}
+
+DEFINE_CLEANUP(kept, const struct series **, free(*value))
 
 int trend_judge(const struct trend *trend, size_t max, struct finding **ret_findings,
 		size_t *ret_nr)
 {
-	const struct series **sorted __cleanup_of(sorted) =
-		calloc(trend->nr_series + 1, sizeof(*sorted));
+	size_t nr = MIN(trend->nr_series, max), at;
+	const struct series **kept __cleanup_of(kept) = calloc(nr + 1, sizeof(*kept));
 	struct finding *findings;
-	size_t at, nr;
 
-	if (!sorted)
+	if (!kept)
 		return -ENOMEM;
-	for (at = 0; at < trend->nr_series; at++)
-		sorted[at] = &trend->series[at];
-	qsort(sorted, trend->nr_series, sizeof(*sorted), series_compare);
-	nr = MIN(trend->nr_series, max);
 	findings = calloc(nr + 1, sizeof(*findings));
 	if (!findings)
 		return -ENOMEM;
+	select_series(trend, kept, nr);
 	for (at = 0; at < nr; at++)
-		finding_fill(trend, sorted[at], &findings[at]);
+		finding_fill(trend, kept[at], &findings[at]);
 	*ret_findings = findings;
 	*ret_nr = nr;
 	return 0;

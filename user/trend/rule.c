@@ -2,7 +2,7 @@
 /*
  * How a history becomes a verdict.
  *
- * The window looked at begins where the site appeared, but covers at least the later half of the
+ * The window looked at begins where the history does, but covers at least the later half of the
  * watch and TREND_MIN_POLLS points: what grows only now must have done so for a third of the watch
  * before it counts. In each third of the window the least outstanding is taken, so that all which
  * is freed again within a third is invisible.
@@ -14,8 +14,8 @@
  *   leaking   it rose both times, in objects too; the second step was at least half of the first
  *             (a cache that fills slows down); the rise is steady: of the five steps between
  *             sixths of the window at least four rose; the site keeps one in KEPT_SHARE; and
- *             there are LEAK_OBJECTS times min_objects (what a program makes once for each of
- *             its few dozen commands or log entries rises slowly, too, and then no more)
+ *             LEAK_OBJECTS times min_objects and LEAK_BYTES are outstanding (what a program makes
+ *             once for each of its commands, or logs now and then, rises slowly, too, and stops)
  *
  * A rise counts when it is more than chance makes: a site whose n objects come and go at random
  * wavers by sqrt(n), so it must be above NOISE_SIGMAS of that; where nothing was ever closed any
@@ -31,6 +31,7 @@
 
 #define KEPT_SHARE   20
 #define LEAK_OBJECTS 10
+#define LEAK_BYTES   8192
 #define NOISE_SIGMAS 4.0
 #define NR_SIXTHS    6
 
@@ -106,7 +107,8 @@ static enum verdict rule_verdict(const struct trend *trend, const struct site_co
 	if (!rose_both || !is_beyond_noise(trend, site, first + second))
 		return first >= 0 && keeps && is_beyond_noise(trend, site, second) ? VERDICT_SUSPECT
 										   : VERDICT_STABLE;
-	if (site->live_count < trend->options.min_objects * LEAK_OBJECTS)
+	if (site->live_count < trend->options.min_objects * LEAK_OBJECTS ||
+	    site->live_bytes < LEAK_BYTES)
 		return VERDICT_GROWING;
 	if (more_objects && keeps && second >= first / 2 && shape->rising >= NR_SIXTHS - 2)
 		return VERDICT_LEAKING;
@@ -191,6 +193,11 @@ static double point_count(const struct point *point)
 	return point->count;
 }
 
+double history_growth_count(const struct trend *trend, const struct history *history)
+{
+	return window_slope(trend, history, point_count);
+}
+
 void history_judge(const struct trend *trend, const struct site_count *site,
 		   struct history *history)
 {
@@ -198,7 +205,6 @@ void history_judge(const struct trend *trend, const struct site_count *site,
 	double confidence = 0;
 
 	history->growth_bytes_per_s = (float)window_slope(trend, history, point_bytes);
-	history->growth_count_per_s = (float)window_slope(trend, history, point_count);
 	if (trend_can_judge(trend) && site->live_count > 0 &&
 	    site->live_count >= trend->options.min_objects) {
 		struct shape shape = shape_of(trend, history);

@@ -5,6 +5,7 @@
 //
 //	park N    N more goroutines wait on one channel
 //	churn N   N goroutines start short-lived ones without end
+//	collect   runs the garbage collector
 //	latency   "latency P50 P99 MAX": how late a sleep of 1 ms ended since last asked, microseconds
 //	exit
 package main
@@ -100,6 +101,8 @@ func main() {
 			start(n, parked)
 		case "churn":
 			start(n, spawner)
+		case "collect":
+			runtime.GC()
 		case "latency":
 			reportLatency()
 		case "exit":

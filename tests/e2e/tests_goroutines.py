@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Goroutines of running programs, against what their own runtime/pprof says of them."""
+
+import glob
+import json
+import os
+import re
+import subprocess
+import tempfile
+import time
+
+from harness import (LEAKBPF, WORKLOADS, Skip, Workload, read_text, require, wait_for)
+from registry import test
+
+HOW = ("plain", "stripped", "pie", "pie_stripped", "cgo")
+
+
+def versions():
+    """Go versions that workloads can be built with on this machine."""
+    found = [re.fullmatch(r"/usr/lib/go-(.*)/bin/go", path)[1]
+             for path in glob.glob("/usr/lib/go-1.*/bin/go")]
+    return sorted(found) or ["none"]
+
+
+def go_workload(name, version, how="plain"):
+    if version == "none":
+        raise Skip("no Go is installed (Debian: golang-1.19-go; golang-1.23-go of "
+                   "bookworm-backports)")
+    return Workload(f"{name}_{version}_{how}")
+
+
+def run(*arguments, status=0):
+    """Runs leakbpf goroutines; returns standard output (or error output when it has to fail)."""
+    done = subprocess.run([LEAKBPF, "goroutines", *map(str, arguments)], timeout=60, check=False,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    require(done.returncode == status, f"goroutines {arguments}: exit status {done.returncode}, "
+            f"not {status}: {done.stderr[:2000]}")
+    return done.stderr if status else done.stdout
+
+
+def goroutines(pid, *options):
+    return json.loads(run("-p", pid, "-f", "json", *options))
+
+
+# --- what runtime/pprof says (debug=2) ---
+
+
+def plain_name(function):
+    """The name of a function without arguments and type arguments."""
+    function = re.sub(r"\[.*\]", "[...]", function)
+    return function[:function.rindex("(")] if function.endswith(")") else function
+
+
+def parse_place(line):
+    match = re.fullmatch(r"\t(.*):(\d+)( \+0x[0-9a-f]+)?", line)
+    require(match, f"not a place: {line!r}")
+    return match[1], int(match[2])
+
+
+def parse_goroutine(block):
+    lines = block.strip().split("\n")
+    head = re.fullmatch(r"goroutine (\d+)(?: gp=.*)? \[([^\]]*)\]:", lines[0])
+    require(head, f"not the head of a goroutine: {lines[0]!r}")
+    dumped = {"id": int(head[1]), "state": head[2].split(", ")[0], "stack": [],
+              "creator": None, "parent": None}
+    for name, place in zip(lines[1::2], lines[2::2]):
+        match = re.fullmatch(r"created by (.*?)(?: in goroutine (\d+))?", name)
+        if match:
+            dumped["creator"] = (plain_name(match[1] + "()"), *parse_place(place))
+            dumped["parent"] = int(match[2]) if match[2] else None
+        else:
+            dumped["stack"].append((plain_name(name), *parse_place(place)))
+    return dumped
+
+
+def dump(program):
+    """What the program itself says: {id: goroutine}."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "dump")
+        program.phase(f"dump {path}")
+        blocks = read_text(path).strip().split("\n\n")
+    return {goroutine["id"]: goroutine for goroutine in map(parse_goroutine, blocks)}
+
+
+# --- the comparison ---
+
+
+def frame_of(frame):
+    return frame and (frame["function"], frame["file"], frame["line"])
+
+
+def converted(seen):
+    """The form of parse_goroutine() for one of leakbpf's."""
+    return {"id": seen["id"], "state": seen["state"],
+            "stack": [frame_of(frame) for frame in seen["stack"] or []],
+            "creator": frame_of(seen["created_by"]), "parent": seen["parent_id"]}
+
+
+def differences(dumped, seen):
+    """In what goroutines differ from their own dump. Number 1 is the one that dumps."""
+    wrong = []
+    if set(dumped) != set(seen):
+        wrong.append(f"ids only dumped: {set(dumped) - set(seen)}, only seen: "
+                     f"{set(seen) - set(dumped)}")
+    for number in sorted(set(dumped) & set(seen) - {1}):
+        for field, wanted in dumped[number].items():
+            if seen[number][field] != wanted:
+                wrong.append(f"goroutine {number}: {field}: {seen[number][field]}\n"
+                             f"      dumped: {wanted}")
+    return wrong
+
+
+@test(over={f"{version}.{how}": (version, how) for version in versions() for how in HOW})
+def kinds_of_goroutines(row):
+    """Ids, states, stacks with lines and inlined frames, creators and parents are the same."""
+    with go_workload("kinds", *row) as program:
+        dumped = dump(program)
+        document = goroutines(program.pid, "--all")
+        seen = {g["id"]: converted(g) for g in document["goroutines"]}
+        wrong = differences(dumped, seen)
+        require(not wrong, "\n  ".join(["not what the program says:", *wrong]))
+        require(len(seen) >= 37 and document["stackless_count"] == 0, f"too few: {len(seen)}")
+        require(document["go_version"] == read_version(program), "another version")
+        states = {g["state"] for g in seen.values()}
+        require({"chan receive", "chan send", "select", "select (no cases)", "IO wait", "sleep",
+                 "chan receive (nil chan)", "chan send (nil chan)", "syscall"} <= states,
+                f"states: {states}")
+        program.end()
+
+
+def read_version(program):
+    compiler = "/usr/lib/go-" + program.name.split("_")[1] + "/bin/go"
+    return subprocess.run([compiler, "version"], check=True, capture_output=True,
+                          text=True).stdout.split()[2]
+
+
+def groups_of(pid, *options):
+    return goroutines(pid, *options)["groups"]
+
+
+@test("goroutine_groups", over={version: version for version in versions()})
+def groups_and_filters(version):
+    with go_workload("kinds", version) as program:
+        waiters = groups_of(program.pid, "--with", "func=main.lockMutex")
+        require(len(waiters) == 1 and waiters[0]["count"] == 3 and waiters[0]["waits_on"] and
+                waiters[0]["waits_on_count"] == 3, f"waiters of the mutex: {waiters}")
+        readers = groups_of(program.pid, "--with", "func=main.lockRead")
+        require([g["count"] for g in readers] == [3], f"waiting readers: {readers}")
+        children = groups_of(program.pid, "--with", "created-by=main.spawnChildren")
+        require([g["count"] for g in children] == [3], f"children: {children}")
+        labelled = groups_of(program.pid, "--with", "label=tenant=blue")
+        require([g["longest"]["labels"] for g in labelled] == ["request=42, tenant=blue"],
+                f"labelled: {labelled}")
+        everything = goroutines(program.pid)
+        select = goroutines(program.pid, "--with", "state=select", "--all")["goroutines"]
+        rest = goroutines(program.pid, "--without", "state=select", "--all")["goroutines"]
+        require(len(select) == 2 and len(select) + len(rest) == everything["chosen_count"],
+                f"{len(select)} + {len(rest)} of {everything['chosen_count']}")
+        line = select[0]["stack"][0]["line"]
+        at_line = goroutines(program.pid, "--all", "--with", f"file=main.go:{line}")["goroutines"]
+        require([g["id"] for g in at_line] == [select[0]["id"]], f"at line {line}: {at_line}")
+        by_state = {g["name"]: g["count"] for g in groups_of(program.pid, "--group", "state")}
+        require(by_state["chan send (nil chan)"] == 1 and
+                sum(by_state.values()) == everything["chosen_count"], f"by state: {by_state}")
+        system = goroutines(program.pid, "--system")
+        require(system["chosen_count"] == system["goroutine_count"] > everything["chosen_count"],
+                "the runtime's own are not shown with --system, or without it")
+        text = run("-p", program.pid, "-n", "1")
+        require(re.search(r"^3 \[.*\] 3 on 0x[0-9a-f]+\n#\t\S+\t/\S+:\d+$", text, re.M),
+                f"text: {text}")
+        program.end()
+
+
+@test("goroutines_text", over={version: version for version in versions()})
+def text_can_be_parsed(version):
+    """--all has the form that tools for Go's own dumps read."""
+    with go_workload("kinds", version) as program:
+        text = run("-p", program.pid, "--all")
+        parsed = [parse_goroutine(block) for block in text.strip().split("\n\n")]
+        wanted = [converted(g) for g in goroutines(program.pid, "--all")["goroutines"]]
+        require(parsed == wanted, f"text differs from JSON: {parsed[:2]} {wanted[:2]}")
+        program.end()
+
+
+@test("goroutines_age", over={version: version for version in versions()})
+def age_before_we_came(version):
+    """What the garbage collector finds waiting it notes to wait since its last run."""
+    with go_workload("crowd", version) as program:
+        program.phase("park 1000")
+        program.phase("collect")
+        time.sleep(1.2)
+        program.phase("collect")
+        (group,) = groups_of(program.pid, "--with", "func=main.parked")
+        require(group["count"] == 1000 and 1 <= group["longest"]["waiting_s"] < 60,
+                f"age of those parked: {group}")
+        program.end()
+
+
+@test("goroutines_crowd", timeout=300, alone=True, over={v: v for v in versions()})
+def crowd(version):
+    """100,000: all are there, few system calls, and the program's own timers are not late."""
+    with go_workload("crowd", version) as program:
+        program.phase("park 100000")
+        wait_for(lambda: parked(program.pid)["count"] == 100000, "100,000 parked")
+        program.start_phase("latency")
+        program.wait_line("latency .*")
+        program.wait_line("done latency")
+        time.sleep(2)
+        quiet = latency(program)
+        start, rounds = time.monotonic(), 5
+        for _ in range(rounds):
+            document = goroutines(program.pid)
+            require(document["table_calls"] <= 10, f"{document['table_calls']} system calls")
+        seconds = (time.monotonic() - start) / rounds
+        print(f"a whole run: {seconds:.2f} s, {document['table_calls']} + "
+              f"{document['stack_calls']} system calls; timers late by (p50, p99, max us) "
+              f"{quiet} before, {latency(program)} meanwhile")
+        require(seconds < 10, f"one run took {seconds:.1f} s")
+        program.end()
+
+
+def latency(program):
+    program.start_phase("latency")
+    match = program.wait_line(r"latency (\d+) (\d+) (\d+)")
+    program.wait_line("done latency")
+    return tuple(int(group) for group in match.groups())
+
+
+def parked(pid):
+    (group,) = groups_of(pid, "--with", "func=main.parked", "--group", "func")
+    return group
+
+
+@test("goroutines_churn", timeout=300, over={v: v for v in versions()})
+def churn(version):
+    """While others come and go, those that stay are counted right and nothing odd is shown."""
+    with go_workload("crowd", version) as program:
+        program.phase("park 20000")
+        program.phase("churn 8")
+        known = re.compile(r"main\.(parked|spawner(\..*)?|shortLived|measureLatency)|runtime\.main")
+        for _ in range(15):
+            require(parked(program.pid)["count"] == 20000, f"parked: {parked(program.pid)}")
+            document = goroutines(program.pid, "--all", "--without", "func=main.parked")
+            require(document["unreadable_count"] < 50, f"unreadable: {document}"[:300])
+            starts = {g["start"]["function"] for g in document["goroutines"]}
+            require(all(map(known.fullmatch, starts)), f"started as {starts}")
+            odd = [g for g in document["goroutines"]
+                   if g["stack"] and not g["stack_complete"]]
+            require(not odd, f"incomplete stacks: {odd[:2]}")
+        program.end()
+
+
+@test("goroutines_refused")
+def refused():
+    """What is no Go program, or no program, gets one sentence."""
+    with subprocess.Popen(["sleep", "100"]) as sleeper:
+        try:
+            wait_for(lambda: os.readlink(f"/proc/{sleeper.pid}/exe").endswith("sleep"), "sleep")
+            text = run("-p", sleeper.pid, status=3)
+            require(re.fullmatch(r"leakbpf: PID \d+ \(sleep\) is no Go program: .*\n", text), text)
+        finally:
+            sleeper.kill()
+    require(run("-p", 1 << 30, status=3).startswith("leakbpf: no process"), "no such process")
+    for arguments in ((), ("-p", "x"), ("-p", "1", "--with", "state"), ("-p", "1", "--group", "y"),
+                      ("-p", "1", "-f", "folded"), ("-p", "1", "more")):
+        run(*arguments, status=2)

@@ -1,0 +1,3 @@
+module leakbpf.test/cgoleak
+
+go 1.19
