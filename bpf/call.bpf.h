@@ -117,12 +117,15 @@ static __always_inline bool call_is_hit(__u64 cookie)
 	return call != LB_CALL_MUNMAP && call != LB_CALL_SHELTER;
 }
 
-/* Is the thread, now at stack pointer @sp, inside @call? An abandoned call is counted and ended. */
+/*
+ * Is the thread, now at stack pointer @sp, inside @call? The same sp means a jump from the one
+ * function to the other (a tail call). An abandoned call is counted and ended.
+ */
 static __always_inline bool call_is_inside(struct lb_inflight *call, __u64 sp)
 {
 	if (!call->sp)
 		return false;
-	if (sp < call->sp && call_still_hijacked(call))
+	if ((sp < call->sp || (CALL_RETURN_POPS && sp == call->sp)) && call_still_hijacked(call))
 		return true;
 	if (call_is_hit(call->cookie))
 		stats_loss(call->kind, LB_LOSS_ABANDONED);

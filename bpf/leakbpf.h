@@ -43,7 +43,8 @@ enum lb_count {
 
 /* Losses: each drops one event, or a part of it, and is shown by name in every report. */
 enum lb_loss {
-	LB_LOSS_THREAD,     /* no per-thread scratch could be had */
+	LB_LOSS_THREAD, /* no per-thread scratch could be had */
+	LB_LOSS_MAY_THROW, /* a C++ allocation that may fail: its return is left alone, see bpf/limits.bpf.h */
 	LB_LOSS_ABANDONED,  /* a call left without returning (longjmp, exception, thread exit) */
 	LB_LOSS_LIVE_FULL,  /* the live map is at its limit; the loader raises the sampling */
 	LB_LOSS_LIVE_NOMEM, /* the kernel had no memory for a live entry */
@@ -168,6 +169,7 @@ enum lb_call {
  * bits 0-7   enum lb_call
  * bits 8-11  register of a, 12-15 of b, 16-19 of c (enum lb_reg; LB_REG_NONE: not used)
  * bit  20    LB_COOKIE_MULTIPLY
+ * bit  21    LB_COOKIE_THROWS: a failure is thrown, not returned
  * bits 32-47 bytes pushed on the stack before the probed instruction: the return address is
  *            at sp + that many
  */
@@ -188,6 +190,7 @@ enum lb_reg {
 #define LB_COOKIE_B_SHIFT     12
 #define LB_COOKIE_C_SHIFT     16
 #define LB_COOKIE_MULTIPLY    (1ULL << 20)
+#define LB_COOKIE_THROWS      (1ULL << 21)
 #define LB_COOKIE_DELTA_SHIFT 32
 #define LB_COOKIE_DELTA_MASK  0xffffULL
 
@@ -196,6 +199,7 @@ struct lb_config {
 	__u32 max_sites;
 	__u32 max_frames; /* entries of the frames array */
 	__u64 page_bytes;
+	__u64 memory_bytes;  /* of the machine, with swap */
 	__u32 unwind_tables; /* 1: unwind by tables; 0: follow frame pointers only */
 	__u32 zero;
 };
@@ -216,7 +220,7 @@ _Static_assert(sizeof(struct lb_site_key) == 16, "lb_site_key");
 _Static_assert(sizeof(struct lb_site) == 64, "lb_site");
 _Static_assert(sizeof(struct lb_stack) == 8, "lb_stack");
 _Static_assert(sizeof(struct lb_event) == 24, "lb_event");
-_Static_assert(sizeof(struct lb_config) == 24, "lb_config");
+_Static_assert(sizeof(struct lb_config) == 32, "lb_config");
 _Static_assert(sizeof(struct lb_control) == 24, "lb_control");
 
 #endif

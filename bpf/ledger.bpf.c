@@ -224,7 +224,7 @@ __noinline int ledger_open(struct lb_thread *thread, __u32 kind, __u64 id, __u64
 	entry.site = *slot;
 	__sync_fetch_and_add(&site->opened, 1);
 	__sync_fetch_and_add(&site->opened_weight, weight);
-	if (!id_is_sampled(id, control.sample_shift)) {
+	if (kind != LB_KIND_MMAP && !id_is_sampled(id, control.sample_shift)) {
 		site_untrack(site, weight);
 		stats_count(kind, LB_COUNT_SAMPLED_OUT);
 		return 0;
@@ -267,6 +267,23 @@ static __always_inline void site_shrink(__u32 slot, __u64 bytes)
 		__sync_fetch_and_add(&site->closed_weight, bytes);
 }
 
+/* What is left of a range found no room. A part is still counted with its object; its bytes are
+ * not followed any more. */
+static __always_inline void range_lose(const struct lb_live *rest)
+{
+	__u32 slot = rest->site;
+	struct lb_site *site = bpf_map_lookup_elem(&sites, &slot);
+
+	if (!site)
+		return;
+	if (rest->flags & LB_LIVE_PART) {
+		__sync_fetch_and_add(&site->untracked_weight, rest->weight);
+		return;
+	}
+	site_untrack(site, rest->weight);
+	stats_loss(LB_KIND_MMAP, LB_LOSS_LIVE_FULL);
+}
+
 /* Keeps [@start, @end) of @entry, whose range began elsewhere, as an entry of its own. */
 static __always_inline void range_keep_tail(const struct lb_live_key *key,
 					    const struct lb_live *entry, __u64 start, __u64 end,
@@ -279,7 +296,7 @@ static __always_inline void range_keep_tail(const struct lb_live_key *key,
 	tail.weight = end - start;
 	tail.flags = flags;
 	if (live_open(&tail_key, &tail))
-		stats_loss(LB_KIND_MMAP, LB_LOSS_LIVE_FULL);
+		range_lose(&tail);
 }
 
 /* Cuts one range of the map, if it overlaps. */
@@ -302,39 +319,41 @@ static long range_cut(struct bpf_map *map, struct lb_live_key *key, struct lb_li
 			cut->nr_closed++;
 		return 0;
 	}
-	cut->nr_partial++;
-	site_shrink(entry.site,
-		    (end < cut->end ? end : cut->end) - (start > cut->start ? start : cut->start));
 	if (start < cut->start)
 		found->weight = cut->start - start;
 	else if (live_delete(&entry_key))
 		return 0;
+	cut->nr_partial++;
+	site_shrink(entry.site,
+		    (end < cut->end ? end : cut->end) - (start > cut->start ? start : cut->start));
 	if (end > cut->end)
 		range_keep_tail(&entry_key, &entry, cut->end, end,
 				start < cut->start ? LB_LIVE_PART : entry.flags);
 	return 0;
 }
 
+__noinline int ledger_cut_ranges(__u64 start, __u64 bytes, __u64 before_ns)
+{
+	struct cut cut = { .start = start, .end = start + bytes, .before_ns = before_ns };
+
+	cut.tgid = current_tgid();
+	bpf_for_each_map_elem(&ranges, range_cut, &cut, 0);
+	stats_add(LB_KIND_MMAP, LB_COUNT_CLOSES, cut.nr_closed + cut.nr_partial);
+	stats_add(LB_KIND_MMAP, LB_COUNT_PARTIAL, cut.nr_partial);
+	return cut.nr_closed + cut.nr_partial;
+}
+
 __noinline int ledger_close_range(__u64 start, __u64 bytes, __u64 before_ns)
 {
 	struct lb_live_key key = { .tgid = current_tgid(), .kind = LB_KIND_MMAP, .id = start };
 	struct lb_live *exact = bpf_map_lookup_elem(&ranges, &key);
-	struct cut cut = {};
 
 	if (exact && exact->weight == bytes && !(exact->flags & LB_LIVE_PART))
 		return ledger_close(LB_KIND_MMAP, start, before_ns);
-	cut.start = start;
-	cut.end = start + bytes;
-	cut.before_ns = before_ns;
-	cut.tgid = key.tgid;
-	bpf_for_each_map_elem(&ranges, range_cut, &cut, 0);
-	if (!cut.nr_closed && !cut.nr_partial) {
-		stats_count(LB_KIND_MMAP, LB_COUNT_CLOSES);
-		stats_count(LB_KIND_MMAP, LB_COUNT_UNMATCHED);
+	if (ledger_cut_ranges(start, bytes, before_ns))
 		return 0;
-	}
-	stats_add(LB_KIND_MMAP, LB_COUNT_CLOSES, cut.nr_closed + cut.nr_partial);
-	stats_add(LB_KIND_MMAP, LB_COUNT_PARTIAL, cut.nr_partial);
+	stats_count(LB_KIND_MMAP, LB_COUNT_CLOSES);
+	stats_count(LB_KIND_MMAP, LB_COUNT_UNMATCHED);
 	return 0;
 }
 

@@ -109,6 +109,10 @@ int ledger_close(__u32 kind, __u64 id, __u64 before_ns);
  * a range that is only cut keeps its rest. */
 int ledger_close_range(__u64 start, __u64 bytes, __u64 before_ns);
 
+/* The same for a place that something new has taken: that nothing was there is not unusual, and not
+ * counted. Returns the number of ranges closed or cut. */
+int ledger_cut_ranges(__u64 start, __u64 bytes, __u64 before_ns);
+
 /* Tells the loader what a process did. */
 int event_send(__u32 type, __u32 tgid, __u32 other);
 

@@ -98,6 +98,8 @@ static __always_inline int mmap_return(struct pt_regs *ctx)
 	if (cookie_call(call->cookie) == LB_CALL_MREMAP) {
 		if (call->b)
 			ledger_close_range(call->a, page_round(call->b), call->time_ns);
+		if (result != call->a) /* MREMAP_FIXED: what was there is gone */
+			ledger_cut_ranges(result, page_round(call->c), call->time_ns);
 		mmap_open(ctx, thread, result, page_round(call->c));
 		return 0;
 	}

@@ -158,8 +158,11 @@ __noinline int stack_store(struct lb_thread *thread)
 		if (bpf_map_lookup_elem(&stacks, &id))
 			return 0;
 		unwind_walk(thread);
-		if (thread->walk.stack != id) /* the stack changed under us: keep no wrong frames */
-			thread->walk.nr_frames = 0;
+		if (thread->walk.stack != id) { /* the tables changed under us: no wrong frames */
+			thread->walk.stack = id;
+			stats_defect(LB_DEFECT_STACK_UNSTORED);
+			return 0;
+		}
 	}
 	stored.flags = thread->walk.flags;
 	if (bpf_map_update_elem(&stacks, &id, &stored, BPF_NOEXIST)) {

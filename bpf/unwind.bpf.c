@@ -441,7 +441,6 @@ static __always_inline int caller_of_rule(struct unwind *unwind, __u32 rule, str
 		caller->cfa = unwind->bp + offset;
 		break;
 	case LB_RULE_NONE:
-		path_record_base(unwind);
 		caller->cfa = unwind->bp + 16;
 		caller->bp_at = unwind->bp;
 		return 0;
@@ -546,6 +545,8 @@ static long unwind_step(__u32 step, struct unwind *unwind)
 	push_frame(unwind);
 	rule = found;
 	type = LB_RULE_TYPE(rule);
+	if (type == LB_RULE_NONE) /* bp also tells whether the walk ends here */
+		path_record_base(unwind);
 	if (type == LB_RULE_END || is_deepest(unwind, rule))
 		return end_walk(unwind, LB_UNWIND_COMPLETE);
 	if (type == LB_RULE_SIGNAL)

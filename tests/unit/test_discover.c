@@ -305,15 +305,50 @@ static void test_unplaced(void **state)
 	discovery_done(&found);
 }
 
+/* Where Go code is not known everything may be it. */
 static void test_go(void **state)
 {
 	struct discovery found = LOOK(FILE_GO, GLOBAL("malloc", 0, PUSH), GLOBAL("free", 1, PUSH));
 
 	(void)state;
 	assert_true(found.is_go);
+	assert_false(found.has_c);
 	assert_int_equal(found.nr_probes, 0);
 	assert_int_equal(found.nr_unplaced, 2);
 	assert_int_equal(found.unplaced[0].error, -EPERM);
+	discovery_done(&found);
+}
+
+/* C functions linked into a Go program lie before or behind its own code. */
+static void test_go_with_c(void **state)
+{
+	struct discovery found = LOOK(FILE_GO, GLOBAL("malloc", 0, PUSH),
+				      LOCAL("runtime.text", 1, PUSH), GLOBAL("calloc", 1, PUSH),
+				      GLOBAL("realloc", 2, PUSH), LOCAL("crosscall2", 3, PUSH),
+				      LOCAL("runtime.etext", 4, PUSH), GLOBAL("free", 4, PUSH));
+
+	(void)state;
+	assert_true(found.is_go);
+	assert_true(found.has_c);
+	assert_int_equal(found.nr_probes, 2);
+	assert_non_null(probe_of(&found, "malloc").symbol);
+	assert_non_null(probe_of(&found, "free").symbol);
+	assert_int_equal(found.nr_unplaced, 2);
+	assert_int_equal(found.unplaced[0].error, -EPERM);
+	discovery_done(&found);
+}
+
+/* The C function jumps into Go code: there is where the probe would be. */
+static void test_go_by_jump(void **state)
+{
+	struct discovery found =
+		LOOK(FILE_GO, LOCAL("runtime.text", 0, PUSH), LOCAL("runtime.etext", 1, PUSH),
+		     GLOBAL("malloc", 1, JUMP_TO("\xdb")), GLOBAL("free", 2, PUSH));
+
+	(void)state;
+	assert_int_equal(found.nr_probes, 1);
+	assert_int_equal(found.nr_unplaced, 1);
+	assert_string_equal(found.unplaced[0].symbol, "malloc");
 	discovery_done(&found);
 }
 
@@ -330,6 +365,8 @@ int main(void)
 		cmocka_unit_test(test_mappings),
 		cmocka_unit_test(test_unplaced),
 		cmocka_unit_test(test_go),
+		cmocka_unit_test(test_go_with_c),
+		cmocka_unit_test(test_go_by_jump),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

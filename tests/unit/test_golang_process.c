@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Whole processes read from outside: a C program (a child of this one) that pretends to be a Go
- * program, well and badly, and real Go programs where they were built.
+ * program, well and badly.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -369,7 +369,7 @@ static void hostile_programs_are_refused(void **state)
 static void programs_that_turn_hostile_are_refused(void **state)
 {
 	static const change_fn changes[] = { length_of_all_memory, length_beyond_the_list,
-					  list_of_nowhere };
+					     list_of_nowhere };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
@@ -405,107 +405,6 @@ static void ended_programs_are_told(void **state)
 	target_done(&child.target);
 }
 
-/* --- a real one with 100,000 goroutines --- */
-
-#define CROWD      100000
-#define NR_POLLS   10
-#define MAX_POLL_S 0.05
-
-/* Starts the program with its standard input and output as pipes. */
-static struct child program_start(const char *path)
-{
-	struct child child = { 0 };
-	int in[2], out[2];
-
-	assert_int_equal(pipe(in), 0);
-	assert_int_equal(pipe(out), 0);
-	child.pid = fork();
-	if (!child.pid) {
-		dup2(in[0], STDIN_FILENO);
-		dup2(out[1], STDOUT_FILENO);
-		close(in[1]);
-		close(out[0]);
-		execl(path, path, NULL);
-		_exit(127);
-	}
-	close(in[0]);
-	close(out[1]);
-	child.to_child = in[1];
-	child.from_child = out[0];
-	return child;
-}
-
-static void program_line(const struct child *child, const char *wanted)
-{
-	char line[256] = "";
-	size_t len = 0;
-
-	while (len + 1 < sizeof(line) && read(child->from_child, line + len, 1) == 1 &&
-	       line[len] != '\n')
-		len++;
-	line[len] = '\0';
-	assert_int_equal(strncmp(line, wanted, strlen(wanted)), 0);
-}
-
-static double poll_s(struct golang *golang, struct goroutine_list *ret_list)
-{
-	uint64_t start_ns = clock_monotonic_ns();
-
-	*ret_list = scanned(golang);
-	return (double)(clock_monotonic_ns() - start_ns) / (double)NSEC_PER_SEC;
-}
-
-static void check_crowd(const struct goroutine_list *list)
-{
-	size_t nr_parked = 0;
-
-	for (size_t i = 0; i < list->nr_goroutines; i++) {
-		const struct goroutine *goroutine = &list->goroutines[i];
-
-		nr_parked += goroutine->stack && goroutine->stack->nr_frames == 1 &&
-			     !strcmp(goroutine->stack->frames[0].function, "main.parked");
-	}
-	assert_int_equal(nr_parked, CROWD);
-	assert_in_range(list->table_calls, 1, 10);
-}
-
-static void crowds_are_polled_fast(void **state)
-{
-	static const char path[] = LEAKBPF_BUILD_DIR "/workloads/crowd_1.23_plain";
-	struct goroutine_list list;
-	struct golang *golang;
-	struct child child;
-	struct error error = { 0 };
-	double first_s, best_s = 1000;
-
-	(void)state;
-	if (access(path, X_OK)) {
-		print_message("skipped: %s was not built\n", path);
-		skip();
-	}
-	child = program_start(path);
-	program_line(&child, "ready ");
-	assert_int_equal(write(child.to_child, "park 100000\n", 12), 12);
-	program_line(&child, "done park");
-	assert_int_equal(target_open(child.pid, &child.target, &error), 0);
-	golang = opened(&child);
-	do
-		first_s = poll_s(golang, &list);
-	while (list.nr_goroutines < CROWD || list.nr_stackless > 2);
-	for (int i = 0; i < NR_POLLS; i++) {
-		double this_s = poll_s(golang, &list);
-
-		check_crowd(&list);
-		best_s = MIN(best_s, this_s);
-	}
-	print_message("%d goroutines: %.0f ms at first, then %.0f ms, %ju + %ju system calls\n",
-		      CROWD, first_s * 1000, best_s * 1000, (uintmax_t)list.table_calls,
-		      (uintmax_t)list.stack_calls);
-	assert_true(best_s <= MAX_POLL_S);
-	golang_free(golang);
-	child_end(&child);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -515,7 +414,6 @@ int main(void)
 		cmocka_unit_test(hostile_programs_are_refused),
 		cmocka_unit_test(programs_that_turn_hostile_are_refused),
 		cmocka_unit_test(ended_programs_are_told),
-		cmocka_unit_test(crowds_are_polled_fast),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -1,27 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cmd/session.h"
 
+static void clear_allocators(struct target *target)
+{
+	while (target->nr_allocators > 0)
+		free(target->allocators[--target->nr_allocators]);
+	free(target->allocators);
+	target->allocators = NULL;
+}
+
 static int set_allocators(struct target *target, const struct plan *plan)
 {
-	size_t i;
+	void *items = NULL;
+	size_t capacity = 0, i;
 
-	for (i = 0; i < target->nr_allocators; i++)
-		free(target->allocators[i]);
-	free(target->allocators);
-	target->nr_allocators = 0;
-	target->allocators = calloc(plan->nr_allocators + 1, sizeof(*target->allocators));
-	if (!target->allocators)
+	clear_allocators(target);
+	if (vec_reserve(&items, &capacity, plan->nr_allocators, sizeof(char *)))
 		return -ENOMEM;
+	target->allocators = items;
 	for (i = 0; i < plan->nr_allocators; i++) {
-		char *name = strdup(plan->allocators[i]);
-
-		if (!name)
+		if (asprintf(&target->allocators[i], "%s", plan->allocators[i]) < 0)
 			return -ENOMEM;
-		target->allocators[target->nr_allocators++] = name;
+		target->nr_allocators++;
 	}
 	return 0;
 }

@@ -51,7 +51,7 @@ int parse_pids(const char *text, struct options *options, struct error *error)
 		return error_set(error, -ENOMEM, "out of memory");
 	while ((item = strsep(&rest, ","))) {
 		struct error ignored = { 0 };
-		uint64_t pid;
+		uint64_t pid = 0;
 
 		if (parse_number(item, 1, INT_MAX, &pid, &ignored))
 			return error_set(error, -EINVAL, "'%s' is not a PID", item);

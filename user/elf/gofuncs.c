@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The functions of Go code in a binary, by the symbol table or, when that has been stripped, by the
- * table of functions that the Go runtime itself needs (pclntab). That one is found by what its
- * header looks like: in position-independent binaries it has no section of its own.
+ * The functions of Go code in a binary whose symbols have been stripped, by the table of functions
+ * that the Go runtime itself needs (pclntab). It is found by what its header looks like: in
+ * position-independent binaries it has no section of its own.
  *
  * Layout: Go 1.18 to 1.25 runtime/symtab.go, pcHeader and functab; runtime/runtime2.go, _func.
  */
-#include "elf/gofuncs.h"
+#include "elf/image.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "elf/image.h"
 
 #define HEADER_BYTES    72
 #define NR_FUNCTIONS_AT 8
@@ -28,15 +26,7 @@
 #define MAX_SEARCH      (1UL << 30)
 #define CHUNK_BYTES     (1UL << 20)
 
-struct gofuncs {
-	uint8_t *bytes; /* from the header on, with what follows the table; owned */
-	size_t len;
-	uint64_t text; /* vaddr that offsets of code count from */
-	size_t nr_functions;
-	size_t names, functions; /* offsets */
-};
-
-DEFINE_CLEANUP(gofuncs, struct gofuncs, free(value->bytes))
+DEFINE_CLEANUP(funcs, struct gofuncs, gofuncs_done(value))
 
 static uint64_t header_word(const uint8_t *header, size_t at)
 {
@@ -98,7 +88,7 @@ static uint64_t relocated(const struct image *image, uint64_t vaddr)
 static int load_table(const struct image *image, uint64_t vaddr, uint64_t left,
 		      const uint8_t *header, struct gofuncs *ret_funcs)
 {
-	struct gofuncs funcs __cleanup_of(gofuncs) = { .len = MIN(left, MAX_TABLE_BYTES) };
+	struct gofuncs funcs __cleanup_of(funcs) = { .len = MIN(left, MAX_TABLE_BYTES) };
 	uint64_t nr_functions = header_word(header, NR_FUNCTIONS_AT);
 	uint64_t names = header_word(header, NAMES_AT);
 	uint64_t functions = header_word(header, FUNCTIONS_AT);
@@ -122,7 +112,7 @@ static int load_table(const struct image *image, uint64_t vaddr, uint64_t left,
 	if (image_read(image, vaddr, funcs.bytes, funcs.len) != (long)funcs.len)
 		return -ENOENT;
 	*ret_funcs = funcs;
-	funcs.bytes = NULL;
+	funcs = (struct gofuncs){ 0 };
 	return 0;
 }
 
@@ -152,7 +142,7 @@ static int search_chunk(const struct image *image, uint64_t vaddr, uint64_t left
 	return err;
 }
 
-static int find_table(const struct image *image, struct gofuncs *ret_funcs)
+int gofuncs_find(const struct image *image, struct gofuncs *ret_funcs)
 {
 	struct search search __cleanup_of(search) = { .left = MAX_SEARCH, .tries = MAX_TRIES };
 	int err = -ENOENT;
@@ -182,7 +172,7 @@ static bool read_u32(const struct gofuncs *funcs, size_t at, uint32_t *ret_value
 	return true;
 }
 
-static bool read_func(const struct gofuncs *funcs, size_t index, struct go_func *ret_func)
+bool gofuncs_get(const struct gofuncs *funcs, size_t index, struct go_func *ret_func)
 {
 	size_t at = funcs->functions + index * ENTRY_BYTES;
 	uint32_t start, record, end, own_start, name;
@@ -191,9 +181,8 @@ static bool read_func(const struct gofuncs *funcs, size_t index, struct go_func 
 	if (!read_u32(funcs, at, &start) || !read_u32(funcs, at + 4, &record) ||
 	    !read_u32(funcs, at + ENTRY_BYTES, &end) || end <= start ||
 	    !read_u32(funcs, funcs->functions + record, &own_start) || own_start != start ||
-	    !read_u32(funcs, funcs->functions + record + NAME_AT, &name))
-		return false;
-	if (funcs->names + name >= funcs->len)
+	    !read_u32(funcs, funcs->functions + record + NAME_AT, &name) ||
+	    name >= funcs->len - funcs->names)
 		return false;
 	text = (const char *)funcs->bytes + funcs->names + name;
 	if (!memchr(text, '\0', MIN(funcs->len - funcs->names - name, (size_t)MAX_NAME_BYTES)))
@@ -204,84 +193,8 @@ static bool read_func(const struct gofuncs *funcs, size_t index, struct go_func 
 	return true;
 }
 
-static int for_each_in_table(const struct image *image,
-			     int (*visit)(const struct go_func *func, void *context), void *context)
+void gofuncs_done(struct gofuncs *funcs)
 {
-	struct gofuncs funcs __cleanup_of(gofuncs) = { 0 };
-	int result = find_table(image, &funcs);
-	struct go_func func;
-
-	for (size_t i = 0; i < funcs.nr_functions && !result; i++)
-		if (read_func(&funcs, i, &func))
-			result = visit(&func, context);
-	return result;
-}
-
-/* --- by symbols --- */
-
-struct symbol_visit {
-	int (*visit)(const struct go_func *func, void *context);
-	void *context;
-};
-
-static int visit_symbol(const struct symbol *symbol, void *context)
-{
-	const struct symbol_visit *outer = context;
-	struct go_func func = { .name = symbol->name,
-				.start = symbol->vaddr,
-				.end = symbol->vaddr + symbol->size };
-
-	return func.end > func.start ? outer->visit(&func, outer->context) : 0;
-}
-
-int image_for_each_go_func(struct image *image,
-			   int (*visit)(const struct go_func *func, void *context), void *context)
-{
-	struct symbol_visit outer = { visit, context };
-	struct symbol text;
-	int err = image_find_function(image, "runtime.text", &text);
-
-	if (err == -ENOMEM)
-		return err;
-	if (!err)
-		return image_for_each_function(image, visit_symbol, &outer);
-	return for_each_in_table(image, visit, context);
-}
-
-/* --- where Go code is --- */
-
-static int widen(const struct go_func *func, void *context)
-{
-	struct go_text *text = context;
-
-	text->start = MIN(text->start, func->start);
-	text->end = MAX(text->end, func->end);
-	return 0;
-}
-
-static void load_text(struct image *image)
-{
-	struct go_text text = { .start = UINT64_MAX, .loaded = true };
-	struct symbol start, end;
-
-	if (!image_find_function(image, "runtime.text", &start) &&
-	    !image_find_function(image, "runtime.etext", &end)) {
-		text.start = start.vaddr;
-		text.end = end.vaddr;
-	} else if (for_each_in_table(image, widen, &text)) {
-		text.start = UINT64_MAX;
-		text.end = 0;
-	}
-	image->go_text = text;
-}
-
-bool image_may_be_go_code(struct image *image, uint64_t vaddr)
-{
-	if (!image->is_go)
-		return false;
-	if (!image->go_text.loaded)
-		load_text(image);
-	if (image->go_text.start >= image->go_text.end)
-		return true;
-	return vaddr >= image->go_text.start && vaddr < image->go_text.end;
+	free(funcs->bytes);
+	*funcs = (struct gofuncs){ 0 };
 }

@@ -14,7 +14,6 @@
 
 #include "base/base.h"
 #include "elf/cfi.h"
-#include "elf/gofuncs.h"
 #include "elf/image.h"
 
 #define MAX_CODE_BYTES 4096
@@ -34,10 +33,10 @@ struct go_code {
 
 /* --- instructions --- */
 
-static bool code_load(const struct image *image, const struct go_func *func, struct go_code *code)
+static bool code_load(const struct image *image, const struct symbol *symbol, struct go_code *code)
 {
-	long len = image_read(image, func->start, code->bytes,
-			      MIN(func->end - func->start, sizeof(code->bytes)));
+	long len = image_read(image, symbol->vaddr, code->bytes,
+			      MIN(symbol->size, sizeof(code->bytes)));
 
 	code->at = 0;
 	code->len = len > 0 ? (size_t)len : 0;
@@ -332,23 +331,24 @@ struct gathering {
 
 /* Functions of assembler have a twin of the same name that only adapts the arguments; in symbol
  * tables the real one is marked. */
-static bool is_named(const struct go_func *func, const char *name)
+static bool is_named(const struct symbol *symbol, const char *name)
 {
 	size_t len = strlen(name);
 
-	return !strncmp(func->name, name, len) &&
-	       (!func->name[len] || !strcmp(func->name + len, ".abi0"));
+	return !strncmp(symbol->name, name, len) &&
+	       (!symbol->name[len] || !strcmp(symbol->name + len, ".abi0"));
 }
 
-static int gather(const struct go_func *func, void *context)
+static int gather(const struct symbol *symbol, void *context)
 {
 	struct gathering *gathering = context;
 	struct go_rules *rules = gathering->rules;
-	struct go_rule rule = { .start = func->start, .end = func->end };
+	struct go_rule rule = { .start = symbol->vaddr, .end = symbol->vaddr + symbol->size };
 	struct go_code code;
 
 	for (size_t i = 0; i < ARRAY_SIZE(specials); i++) {
-		if (!is_named(func, specials[i].name) || !code_load(gathering->image, func, &code))
+		if (!is_named(symbol, specials[i].name) ||
+		    !code_load(gathering->image, symbol, &code))
 			continue;
 		rule.rule = specials[i].rule_of(&code, &rule);
 		if (rule.rule != LB_RULE_NONE)
@@ -363,6 +363,6 @@ int go_rules_find(struct image *image, struct go_rules *ret_rules)
 	int err;
 
 	ret_rules->nr_rules = 0;
-	err = image_for_each_go_func(image, gather, &gathering);
+	err = image_for_each_function(image, gather, &gathering);
 	return err == -ENOMEM ? err : 0;
 }

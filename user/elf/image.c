@@ -195,7 +195,7 @@ struct image *image_free(struct image *image)
 		return NULL;
 	lines_free(image->lines);
 	plt_done(&image->plt);
-	symbols_done(&image->symbols);
+	symbols_done(image);
 	image_free(image->mini);
 	image_free(image->debug);
 	elf_end(image->elf);

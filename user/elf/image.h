@@ -50,10 +50,13 @@ struct plt_table {
 	bool loaded;
 };
 
-/* Where the Go code of a binary is; start >= end: not known. */
-struct go_text {
-	uint64_t start, end;
-	bool loaded;
+/* The table of functions of a Go program, as gofuncs.c has read it. */
+struct gofuncs {
+	uint8_t *bytes; /* from its header on, with what follows the table; owned */
+	size_t len;
+	uint64_t text; /* vaddr that offsets of code count from */
+	size_t nr_functions;
+	size_t names, functions; /* offsets of the parts */
 };
 
 struct lines;
@@ -71,7 +74,7 @@ struct image {
 	size_t build_id_len;
 	struct symbol_table symbols;
 	struct plt_table plt;
-	struct go_text go_text;
+	struct gofuncs gofuncs; /* when there are no symbols of Go; belongs to symbols */
 	char *debug_root;       /* NULL: only the observer's own /usr/lib/debug */
 	bool companions_loaded; /* the next two have been looked for */
 	struct image *mini;     /* .gnu_debugdata, unpacked; NULL: none */
@@ -96,12 +99,24 @@ void image_read_identity(struct image *image);
 
 /* symbols.c: the best symbol of this one file at @vaddr. NULL: none or out of memory. */
 const struct symbol_entry *symbols_covering(struct image *image, uint64_t vaddr);
-void symbols_done(struct symbol_table *table);
+void symbols_done(struct image *image);
 /* The length of @name without a version (name@VERSION, name@@VERSION). */
 size_t symbol_name_len(const char *name);
 
 /* demangle.c: does it look like a mangled C++ or Rust name? */
 bool symbol_is_mangled(const char *name);
+
+/* gofuncs.c */
+struct go_func {
+	const char *name; /* in the table */
+	uint64_t start, end;
+};
+
+/* -ENOENT: there is no table, or none that we know. */
+int gofuncs_find(const struct image *image, struct gofuncs *ret_funcs);
+/* false: this entry is damaged. */
+bool gofuncs_get(const struct gofuncs *funcs, size_t index, struct go_func *ret_func);
+void gofuncs_done(struct gofuncs *funcs);
 
 /* plt.c */
 void plt_done(struct plt_table *table);

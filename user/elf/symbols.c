@@ -10,7 +10,11 @@
 
 #define MAX_SECTIONS 65536
 #define MAX_SYMBOLS  (8UL << 20)
-#define MAX_NESTED   256 /* symbols looked back over for one that covers an address */
+/* Go cmd/link/internal/ld/symtab.go (1.23): where the code begins, and ends, that the Go linker has
+ * put together; C code lies outside. */
+#define GO_TEXT     "runtime.text"
+#define GO_TEXT_END "runtime.etext"
+#define MAX_NESTED  256 /* symbols looked back over for one that covers an address */
 
 size_t symbol_name_len(const char *name)
 {
@@ -159,6 +163,46 @@ static int add_sections(struct image *image)
 	return err;
 }
 
+static bool has_symbol(const struct symbol_table *table, const char *name)
+{
+	for (size_t i = 0; i < table->nr_entries; i++)
+		if (!strcmp(table->entries[i].name, name))
+			return true;
+	return false;
+}
+
+/* The Go runtime knows its functions even when the symbols have been stripped. */
+static int add_go_functions(struct image *image)
+{
+	struct symbol_table *table = &image->symbols;
+	struct go_func func;
+	int err;
+
+	if (!image->is_go || has_symbol(table, GO_TEXT))
+		return 0;
+	err = gofuncs_find(image, &image->gofuncs);
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	for (size_t i = 0; i < image->gofuncs.nr_functions && table->nr_entries < MAX_SYMBOLS;
+	     i++) {
+		if (!gofuncs_get(&image->gofuncs, i, &func) ||
+		    !image_is_executable(image, func.start))
+			continue;
+		err = vec_reserve((void **)&table->entries, &table->capacity, table->nr_entries + 1,
+				  sizeof(*table->entries));
+		if (err)
+			return err;
+		table->entries[table->nr_entries++] = (struct symbol_entry){
+			.name = func.name,
+			.vaddr = func.start,
+			.end = func.end,
+			.sized = true,
+			.is_function = true,
+		};
+	}
+	return 0;
+}
+
 /* Sorts, drops what .symtab and .dynsym both have, and lets symbols of unknown size end where the
  * next one begins. */
 static void order_symbols(struct symbol_table *table)
@@ -206,22 +250,25 @@ static int load_symbols(struct image *image)
 	if (table->loaded)
 		return 0;
 	err = add_sections(image);
+	if (!err)
+		err = add_go_functions(image);
 	if (!err) {
 		order_symbols(table);
 		err = index_names(table);
 	}
 	if (err)
-		symbols_done(table);
+		symbols_done(image);
 	else
 		table->loaded = true;
 	return err;
 }
 
-void symbols_done(struct symbol_table *table)
+void symbols_done(struct image *image)
 {
-	free(table->entries);
-	free(table->by_name);
-	*table = (struct symbol_table){ 0 };
+	free(image->symbols.entries);
+	free(image->symbols.by_name);
+	image->symbols = (struct symbol_table){ 0 };
+	gofuncs_done(&image->gofuncs);
 }
 
 static struct symbol to_symbol(const struct symbol_entry *entry)
@@ -283,6 +330,22 @@ int image_for_each_function(struct image *image,
 			result = visit(&symbol, context);
 	}
 	return result;
+}
+
+bool image_may_be_go_code(struct image *image, uint64_t vaddr)
+{
+	const struct gofuncs *funcs = &image->gofuncs;
+	struct symbol start, end;
+	struct go_func last;
+
+	if (!image->is_go)
+		return false;
+	if (!image_find_function(image, GO_TEXT, &start) &&
+	    !image_find_function(image, GO_TEXT_END, &end))
+		return vaddr >= start.vaddr && vaddr < end.vaddr;
+	if (funcs->nr_functions && gofuncs_get(funcs, funcs->nr_functions - 1, &last))
+		return vaddr >= funcs->text && vaddr < last.end;
+	return true;
 }
 
 /* How many entries begin at or before @vaddr. */

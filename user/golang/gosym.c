@@ -291,27 +291,47 @@ static struct known_stack *name_stack(struct gosym *symbols, const uint64_t *pcs
 	return known;
 }
 
+static const struct known_stack *find_stack(const struct gosym *symbols, uint64_t id)
+{
+	const struct known_stack *known = NULL;
+
+	if (symbols->nr_buckets)
+		known = symbols->buckets[id & (symbols->nr_buckets - 1)];
+	while (known && known->stack.id != id)
+		known = known->next;
+	return known;
+}
+
+static int add_stack(struct gosym *symbols, struct known_stack *known)
+{
+	if (symbols->nr_stacks >= symbols->nr_buckets && grow_buckets(symbols))
+		return -ENOMEM;
+	insert(symbols->buckets, symbols->nr_buckets, known);
+	symbols->nr_stacks++;
+	return 0;
+}
+
 const struct stack *gosym_stack(struct gosym *symbols, const uint64_t *pcs, size_t nr_pcs,
 				uint32_t flags)
 {
 	uint64_t id = hash_pcs(pcs, nr_pcs, flags);
-	struct known_stack *known;
+	const struct known_stack *known = find_stack(symbols, id);
+	struct known_stack *added;
 
-	if (symbols->nr_stacks >= symbols->nr_buckets && grow_buckets(symbols))
-		return NULL;
-	for (known = symbols->buckets[id & (symbols->nr_buckets - 1)]; known; known = known->next)
-		if (known->stack.id == id)
-			return &known->stack;
+	if (known)
+		return &known->stack;
 	if (symbols->nr_stacks == MAX_STACKS)
 		return NULL;
-	known = name_stack(symbols, pcs, nr_pcs, flags);
-	if (!known)
+	added = name_stack(symbols, pcs, nr_pcs, flags);
+	if (!added)
 		return NULL;
-	known->stack.id = id;
-	known->stack.flags = flags;
-	insert(symbols->buckets, symbols->nr_buckets, known);
-	symbols->nr_stacks++;
-	return &known->stack;
+	added->stack.id = id;
+	added->stack.flags = flags;
+	if (add_stack(symbols, added)) {
+		free(added);
+		return NULL;
+	}
+	return &added->stack;
 }
 
 static const struct frame *place(struct gosym *symbols, uint64_t pc, uint32_t kind)
@@ -331,16 +351,20 @@ const struct frame *gosym_creator(struct gosym *symbols, uint64_t pc)
 	return place(symbols, pc, PLACE_CREATOR);
 }
 
+static void free_chain(struct known_stack *known)
+{
+	while (known) {
+		struct known_stack *next = known->next;
+
+		free(known);
+		known = next;
+	}
+}
+
 void gosym_done(struct gosym *symbols)
 {
-	for (size_t i = 0; i < symbols->nr_buckets; i++) {
-		while (symbols->buckets[i]) {
-			struct known_stack *known = symbols->buckets[i];
-
-			symbols->buckets[i] = known->next;
-			free(known);
-		}
-	}
+	for (size_t i = 0; symbols->buckets && i < symbols->nr_buckets; i++)
+		free_chain(symbols->buckets[i]);
 	free(symbols->buckets);
 	strings_free(symbols->strings);
 	*symbols = (struct gosym){ 0 };

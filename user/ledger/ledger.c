@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "ledger/estimate.h"
+
 #include "leakbpf.skel.h"
 
 /* The context of the walk programs: struct walk_request of bpf/ledger.bpf.c. */
@@ -17,6 +19,11 @@ struct walk_request {
 	__u32 shift;
 	__u64 before_ns;
 	__u64 done;
+};
+
+/* What estimates of a site start from: what it had when the sampling was last raised. */
+struct marks {
+	struct mark count, bytes;
 };
 
 /* What all sites of forgotten processes had opened and closed. */
@@ -29,6 +36,8 @@ struct ledger {
 	struct leakbpf *skeleton;
 	struct lb_site *sites; /* mapped */
 	uint64_t *oldest;      /* mapped */
+	struct marks
+		*marks; /* per slot; not touched, so without memory, until something is thinned */
 	size_t max_sites;
 	uint64_t max_live;
 	int nr_cpus;
@@ -79,7 +88,8 @@ int ledger_open(struct leakbpf *skeleton, struct ledger **ret_ledger)
 	if (ledger->nr_cpus < 0)
 		return ledger->nr_cpus;
 	ledger->cpu_stats = calloc((size_t)ledger->nr_cpus, sizeof(*ledger->cpu_stats));
-	if (!ledger->cpu_stats)
+	ledger->marks = calloc(ledger->max_sites, sizeof(*ledger->marks));
+	if (!ledger->cpu_stats || !ledger->marks)
 		return -ENOMEM;
 	error = map_array(skeleton->maps.sites, sizeof(*ledger->sites), (void **)&ledger->sites);
 	if (error)
@@ -98,6 +108,7 @@ struct ledger *ledger_free(struct ledger *ledger)
 	unmap_array(ledger->sites, ledger->max_sites, sizeof(*ledger->sites));
 	unmap_array(ledger->oldest, ledger->max_sites, sizeof(*ledger->oldest));
 	free(ledger->cpu_stats);
+	free(ledger->marks);
 	free(ledger);
 	return NULL;
 }
@@ -142,10 +153,10 @@ static size_t nr_slots(const struct ledger *ledger)
 }
 
 /* Copies a site that may be counting meanwhile, closed before opened: never more is closed than
- * opened. The slot is not in use when the tgid is 0. */
+ * opened. The key comes last: it is whole once something was opened. */
 static struct lb_site site_copy(const struct lb_site *site)
 {
-	struct lb_site copy = { .key = site->key };
+	struct lb_site copy = { 0 };
 
 	copy.closed = __atomic_load_n(&site->closed, __ATOMIC_ACQUIRE);
 	copy.closed_weight = __atomic_load_n(&site->closed_weight, __ATOMIC_ACQUIRE);
@@ -153,24 +164,28 @@ static struct lb_site site_copy(const struct lb_site *site)
 	copy.untracked_weight = __atomic_load_n(&site->untracked_weight, __ATOMIC_ACQUIRE);
 	copy.opened = __atomic_load_n(&site->opened, __ATOMIC_ACQUIRE);
 	copy.opened_weight = __atomic_load_n(&site->opened_weight, __ATOMIC_ACQUIRE);
+	copy.key = site->key;
 	return copy;
 }
 
-/*
- * How much of @opened is live, when @untracked of it was not followed and @closed of the rest is
- * closed: the followed part stands for all. Never more than was opened.
- */
-static uint64_t estimate_live(uint64_t opened, uint64_t untracked, uint64_t closed)
+/* Does the slot hold a site? One that is just being made has not opened anything. */
+static bool site_is_used(const struct lb_site *site)
 {
-	uint64_t tracked = opened > untracked ? opened - untracked : 0;
-	uint64_t live = tracked > closed ? tracked - closed : 0;
-
-	if (!untracked || !tracked)
-		return live;
-	return MIN(opened, (uint64_t)((double)live * ((double)opened / (double)tracked) + 0.5));
+	return site->key.tgid && site->opened;
 }
 
-static struct site_count site_count(const struct lb_site *site, uint64_t oldest_ns)
+/* Copies the numbers of a site. @live: what is estimated to be live of them. */
+static struct marks site_marks(const struct lb_site *site, uint64_t live_count, uint64_t live_bytes)
+{
+	return (struct marks){
+		.count = { site->opened, site->untracked, site->closed, live_count },
+		.bytes = { site->opened_weight, site->untracked_weight, site->closed_weight,
+			   live_bytes },
+	};
+}
+
+static struct site_count site_count(const struct lb_site *site, const struct marks *since,
+				    uint64_t oldest_ns)
 {
 	struct site_count count = {
 		.key = site->key,
@@ -179,10 +194,10 @@ static struct site_count site_count(const struct lb_site *site, uint64_t oldest_
 		.oldest_ns = oldest_ns,
 		.estimated = site->untracked > 0,
 	};
+	struct marks now = site_marks(site, 0, 0);
 
-	count.live_count = estimate_live(site->opened, site->untracked, site->closed);
-	count.live_bytes =
-		estimate_live(site->opened_weight, site->untracked_weight, site->closed_weight);
+	count.live_count = mark_estimate(&now.count, &since->count);
+	count.live_bytes = mark_estimate(&now.bytes, &since->bytes);
 	count.closed_count = count.opened_count - count.live_count;
 	count.closed_bytes = count.opened_bytes - count.live_bytes;
 	return count;
@@ -217,10 +232,10 @@ static int read_sites(struct ledger *ledger, bool with_ages, struct snapshot *sn
 	for (size_t slot = 0; slot < nr; slot++) {
 		struct lb_site site = site_copy(&ledger->sites[slot]);
 
-		if (!site.key.tgid)
+		if (!site_is_used(&site))
 			continue;
-		snapshot->sites[snapshot->nr_sites++] =
-			site_count(&site, with_ages ? ledger->oldest[slot] : 0);
+		snapshot->sites[snapshot->nr_sites++] = site_count(
+			&site, &ledger->marks[slot], with_ages ? ledger->oldest[slot] : 0);
 		totals_add(snapshot, &site);
 	}
 	qsort(snapshot->sites, snapshot->nr_sites, sizeof(*snapshot->sites), compare_sites);
@@ -306,19 +321,63 @@ static uint64_t count_live(struct ledger *ledger)
 
 	for (size_t slot = 0, nr = nr_slots(ledger); slot < nr; slot++) {
 		struct lb_site site = site_copy(&ledger->sites[slot]);
-		uint64_t gone = site.untracked + site.closed;
+		struct marks now = site_marks(&site, 0, 0);
 
-		if (site.key.tgid && site.key.kind != LB_KIND_MMAP && site.opened > gone)
-			live += site.opened - gone;
+		if (site_is_used(&site) && site.key.kind != LB_KIND_MMAP)
+			live += mark_followed(&now.count);
 	}
 	return live;
+}
+
+/* Marks what every site has before it is thinned. */
+static void mark_sites(struct ledger *ledger)
+{
+	for (size_t slot = 0, nr = nr_slots(ledger); slot < nr; slot++) {
+		struct lb_site site = site_copy(&ledger->sites[slot]);
+		struct site_count count = site_count(&site, &ledger->marks[slot], 0);
+
+		if (site_is_used(&site))
+			ledger->marks[slot] = site_marks(&site, count.live_count, count.live_bytes);
+	}
+}
+
+/* Marks what every site has after it was thinned. */
+static void remark_sites(struct ledger *ledger, uint32_t shift)
+{
+	for (size_t slot = 0, nr = nr_slots(ledger); slot < nr; slot++) {
+		struct lb_site site = site_copy(&ledger->sites[slot]);
+		struct marks *marks = &ledger->marks[slot];
+		struct marks now = site_marks(&site, 0, 0);
+
+		if (!site_is_used(&site) || site.key.kind == LB_KIND_MMAP)
+			continue;
+		now.count.live = mark_after_thinning(&marks->count, &now.count, shift);
+		now.bytes.live = mark_after_thinning(&marks->bytes, &now.bytes, shift);
+		*marks = now;
+	}
+}
+
+/* Follows only half as many as before. */
+static int thin(struct ledger *ledger)
+{
+	struct walk_request request = {
+		.shift = ledger->skeleton->bss->control.sample_shift + 1,
+	};
+	int error;
+
+	mark_sites(ledger);
+	error = run_walk(ledger->skeleton->progs.ledger_thin, &request);
+	if (error)
+		return error;
+	remark_sites(ledger, request.shift);
+	ledger->checked_live = count_live(ledger);
+	return 1;
 }
 
 int ledger_relieve(struct ledger *ledger)
 {
 	uint64_t limit = ledger->max_live / 4 * 3, hits = 0;
-	struct walk_request request = { 0 };
-	struct lb_stats stats = { 0 };
+	struct lb_stats stats;
 	int error = stats_read(ledger, &stats);
 
 	if (error)
@@ -329,14 +388,7 @@ int ledger_relieve(struct ledger *ledger)
 		return 0;
 	ledger->checked_hits = hits;
 	ledger->checked_live = count_live(ledger);
-	if (ledger->checked_live < limit)
-		return 0;
-	request.shift = ledger->skeleton->bss->control.sample_shift + 1;
-	error = run_walk(ledger->skeleton->progs.ledger_thin, &request);
-	if (error)
-		return error;
-	ledger->checked_live = count_live(ledger);
-	return 1;
+	return ledger->checked_live < limit ? 0 : thin(ledger);
 }
 
 /* Frees the slot of a site whose live entries are gone. */
@@ -345,13 +397,15 @@ static int slot_release(struct ledger *ledger, uint32_t slot)
 	struct lb_site *site = &ledger->sites[slot];
 	uint32_t kind = site->key.kind;
 
+	if (bpf_map_delete_elem(bpf_map__fd(ledger->skeleton->maps.site_index), &site->key) &&
+	    errno != ENOENT)
+		return -errno;
 	if (kind < LB_KIND_MAX) {
 		ledger->forgotten.opened[kind] += site->opened - MIN(site->untracked, site->opened);
 		ledger->forgotten.closed[kind] += site->closed;
 	}
-	if (bpf_map_delete_elem(bpf_map__fd(ledger->skeleton->maps.site_index), &site->key))
-		return -errno;
 	memset(site, 0, sizeof(*site));
+	memset(&ledger->marks[slot], 0, sizeof(ledger->marks[slot]));
 	if (bpf_map_update_elem(bpf_map__fd(ledger->skeleton->maps.free_slots), NULL, &slot, 0))
 		return -errno;
 	return 0;

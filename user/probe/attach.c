@@ -245,6 +245,52 @@ static int verify_places(const struct verifier *verifier, struct plan *plan,
 	return 0;
 }
 
+/* An exception cannot pass a probed return (bpf/limits.bpf.h). Where calls that may fail cannot be
+ * left out one by one, functions that throw are left out altogether, and that is told. */
+static int spare_throwers(const struct tracer *tracer, struct plan *plan,
+			  const struct object_plan *object, bool *verified)
+{
+	size_t nr = 0;
+
+	if (tracer->may_throw)
+		return 0;
+	for (size_t i = 0; i < object->nr_probes; i++) {
+		if (!object->probes[i].call->throws)
+			continue;
+		verified[i] = false;
+		nr++;
+	}
+	return nr ? plan_add_blind_spot(
+			    plan,
+			    "C++ allocations by operator new of %s are not watched: it "
+			    "throws when it fails, and an exception cannot pass a probe "
+			    "on its return (session probes without strict overcommit can "
+			    "be told apart)",
+			    object->path)
+		  : 0;
+}
+
+/* Attaches the verified places of each sort. */
+static int attach_sorts(struct tracer *tracer, const struct object_plan *object,
+			const bool *verified, struct attachment *attachment)
+{
+	int error = 0;
+
+	for (enum sort sort = 0; !error && sort < SORT_MAX; sort++) {
+		struct places places __attribute__((cleanup(places_done))) = { 0 };
+
+		error = places_collect(object, verified, sort, &places);
+		if (error)
+			break;
+		memcpy(attachment->offsets + attachment->nr_offsets, places.offsets,
+		       places.nr * sizeof(*places.offsets));
+		attachment->nr_offsets += places.nr;
+		error = attach_sort(tracer, attachment, sort, &places);
+	}
+	return error;
+}
+
+/* What is attached already only has its blind spots told again. */
 static int attach_object(struct tracer *tracer, pid_t pid, const struct verifier *verifier,
 			 struct plan *plan, const struct object_plan *object)
 {
@@ -254,20 +300,14 @@ static int attach_object(struct tracer *tracer, pid_t pid, const struct verifier
 
 	if (object->nr_probes > ARRAY_SIZE(verified))
 		return -E2BIG;
+	error = verify_places(verifier, plan, object, verified);
+	if (!error)
+		error = spare_throwers(tracer, plan, object, verified);
+	if (error || tracer_find(tracer, pid, object->dev, object->inode))
+		return error;
 	error = attachment_begin(pid, object, &attachment);
 	if (!error)
-		error = verify_places(verifier, plan, object, verified);
-	for (enum sort sort = 0; !error && sort < SORT_MAX; sort++) {
-		struct places places __attribute__((cleanup(places_done))) = { 0 };
-
-		error = places_collect(object, verified, sort, &places);
-		if (error)
-			break;
-		memcpy(attachment.offsets + attachment.nr_offsets, places.offsets,
-		       places.nr * sizeof(*places.offsets));
-		attachment.nr_offsets += places.nr;
-		error = attach_sort(tracer, &attachment, sort, &places);
-	}
+		error = attach_sorts(tracer, object, verified, &attachment);
 	if (!error)
 		error = tracer_keep(tracer, &attachment);
 	if (!error)
@@ -297,8 +337,6 @@ static int attach_objects(struct tracer *tracer, pid_t pid, const struct maps *m
 	for (size_t i = 0; !code && i < plan->nr_objects; i++) {
 		const struct object_plan *object = &plan->objects[i];
 
-		if (tracer_find(tracer, pid, object->dev, object->inode))
-			continue;
 		code = attach_object(tracer, pid, &verifier, plan, object);
 		if (code)
 			error_set(error, code, "cannot attach to %s in PID %d: %s", object->path,

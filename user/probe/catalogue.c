@@ -24,6 +24,16 @@
 	  .c = NONE,                                                                               \
 	  .needs_return = true,                                                                    \
 	  .kind = LB_KIND_HEAP }
+/* The same, where a failure is thrown as an exception. */
+#define ALLOC_OR_THROW(symbol, size)                                                               \
+	{ .name = (symbol),                                                                        \
+	  .call = LB_CALL_ALLOC,                                                                   \
+	  .a = (size),                                                                             \
+	  .b = NONE,                                                                               \
+	  .c = NONE,                                                                               \
+	  .needs_return = true,                                                                    \
+	  .throws = true,                                                                          \
+	  .kind = LB_KIND_HEAP }
 #define ALLOC_ARRAY(symbol, count, size)                                                           \
 	{ .name = (symbol),                                                                        \
 	  .call = LB_CALL_ALLOC,                                                                   \
@@ -100,13 +110,13 @@ static const struct call calls[] = {
 	FREE("_ZdlPvSt11align_val_tRKSt9nothrow_t"),
 	FREE("_ZdlPvm"),
 	FREE("_ZdlPvmSt11align_val_t"),
-	ALLOC("_Znam", 0),
+	ALLOC_OR_THROW("_Znam", 0),
 	ALLOC("_ZnamRKSt9nothrow_t", 0),
-	ALLOC("_ZnamSt11align_val_t", 0),
+	ALLOC_OR_THROW("_ZnamSt11align_val_t", 0),
 	ALLOC("_ZnamSt11align_val_tRKSt9nothrow_t", 0),
-	ALLOC("_Znwm", 0),
+	ALLOC_OR_THROW("_Znwm", 0),
 	ALLOC("_ZnwmRKSt9nothrow_t", 0),
-	ALLOC("_ZnwmSt11align_val_t", 0),
+	ALLOC_OR_THROW("_ZnwmSt11align_val_t", 0),
 	ALLOC("_ZnwmSt11align_val_tRKSt9nothrow_t", 0),
 	ALLOC("aligned_alloc", 1),
 	MAPPING("brk", LB_CALL_BRK, -1, -1, -1),
@@ -151,8 +161,8 @@ static const struct call calls[] = {
 	ALLOC("mi_malloc_aligned_at", 0),
 	ALLOC("mi_malloc_small", 0),
 	ALLOC_ARRAY("mi_mallocn", 0, 1),
-	ALLOC("mi_new", 0),
-	ALLOC("mi_new_aligned", 0),
+	ALLOC_OR_THROW("mi_new", 0),
+	ALLOC_OR_THROW("mi_new_aligned", 0),
 	ALLOC("mi_new_aligned_nothrow", 0),
 	ALLOC_ARRAY("mi_new_n", 0, 1),
 	ALLOC("mi_new_nothrow", 0),
@@ -196,12 +206,12 @@ static const struct call calls[] = {
 	FREE("tc_deletearray_sized"),
 	FREE("tc_deletearray_sized_aligned"),
 	ALLOC("tc_malloc_skip_new_handler", 0),
-	ALLOC("tc_new", 0),
-	ALLOC("tc_new_aligned", 0),
+	ALLOC_OR_THROW("tc_new", 0),
+	ALLOC_OR_THROW("tc_new_aligned", 0),
 	ALLOC("tc_new_aligned_nothrow", 0),
 	ALLOC("tc_new_nothrow", 0),
-	ALLOC("tc_newarray", 0),
-	ALLOC("tc_newarray_aligned", 0),
+	ALLOC_OR_THROW("tc_newarray", 0),
+	ALLOC_OR_THROW("tc_newarray_aligned", 0),
 	ALLOC("tc_newarray_aligned_nothrow", 0),
 	ALLOC("tc_newarray_nothrow", 0),
 	MAPPING("thrd_create", LB_CALL_SHELTER, -1, -1, -1),
@@ -288,6 +298,6 @@ uint64_t call_cookie(const struct call *call, const struct placement *placement)
 	return (uint64_t)call->call | cookie_arg(call->a, placement, LB_COOKIE_A_SHIFT) |
 	       cookie_arg(call->b, placement, LB_COOKIE_B_SHIFT) |
 	       cookie_arg(call->c, placement, LB_COOKIE_C_SHIFT) |
-	       (call->multiply ? LB_COOKIE_MULTIPLY : 0) |
+	       (call->multiply ? LB_COOKIE_MULTIPLY : 0) | (call->throws ? LB_COOKIE_THROWS : 0) |
 	       (uint64_t)placement->sp_delta << LB_COOKIE_DELTA_SHIFT;
 }

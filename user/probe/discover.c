@@ -44,6 +44,7 @@ struct gathering {
 	struct candidate *candidates;
 	size_t nr_candidates, capacity;
 	bool marks[ARRAY_SIZE(marks)];
+	bool calls_go;
 };
 
 static void gathering_done(struct gathering *gathering)
@@ -67,6 +68,9 @@ static int gather(const struct symbol *symbol, void *context)
 	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
 		if (strcmp(symbol->name, marks[i].symbol) == 0)
 			gathering->marks[i] = true;
+	/* Go src/runtime/cgo/asm_amd64.s (1.23), likewise for other processors */
+	if (strcmp(symbol->name, "crosscall2") == 0)
+		gathering->calls_go = true;
 	candidate.call =
 		catalogue_find(symbol->name, &candidate.prefix, &candidate.prefix_allocator);
 	if (!candidate.call)
@@ -241,32 +245,27 @@ static int add_probe(struct discovery *discovery, const struct candidate *candid
 }
 
 /*
- * placement_find(), but refuses Go code, where a probe on the return kills the process: the runtime
- * moves stacks and reads return addresses. C functions in the same file are as safe as those of a
- * library: they run on stacks that do not move and are not looked at.
+ * placement_find(), but refuses Go code and what jumps there: a probe on the return kills the
+ * process, because the Go runtime moves stacks and reads return addresses. C functions in the same
+ * file are as safe as those of a library: they run on stacks that Go neither moves nor looks at.
  */
 static int find_safe_place(struct image *image, const struct candidate *candidate,
 			   struct placement *ret_placement)
 {
-	struct placement placement;
-	int err;
+	struct entry entry = { .vaddr = candidate->vaddr };
 
-	if (image_may_be_go_code(image, candidate->vaddr))
+	placement_resolve(image, candidate->vaddr, &entry);
+	if (image_may_be_go_code(image, candidate->vaddr) ||
+	    image_may_be_go_code(image, entry.vaddr))
 		return -EPERM;
-	err = placement_find(image, candidate->vaddr, candidate->size, call_args(candidate->call),
-			     candidate->call->needs_return, &placement);
-	if (err < 0)
-		return err;
-	if (image_may_be_go_code(image, placement.vaddr))
-		return -EPERM;
-	*ret_placement = placement;
-	return 0;
+	return placement_find(image, candidate->vaddr, candidate->size, call_args(candidate->call),
+			      candidate->call->needs_return, ret_placement);
 }
 
 static int place(struct image *image, const struct candidate *candidate,
 		 struct discovery *discovery)
 {
-	struct placement placement;
+	struct placement placement = { 0 };
 	int err = find_safe_place(image, candidate, &placement);
 
 	if (err == -ENOMEM)
@@ -285,6 +284,7 @@ static int discover_into(struct image *image, struct discovery *discovery)
 	if (err < 0)
 		return err;
 	discovery->is_go = image_is_go(image);
+	discovery->has_c = discovery->is_go && gathering.calls_go;
 	if (group_allocates(&gathering, NULL))
 		discovery->allocator = plain_allocator(&gathering);
 	discovery->prefixed_allocator = prefixed_allocator(&gathering);

@@ -16,6 +16,7 @@ struct unplaced {
 
 struct discovery {
 	bool is_go;
+	bool has_c;                     /* a Go program that C code is part of */
 	bool replaces_malloc;           /* defines plain malloc and is not the C library */
 	const char *allocator;          /* of the plain names; NULL: it does not define malloc */
 	const char *prefixed_allocator; /* of the prefixed ones; NULL: none */

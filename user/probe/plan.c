@@ -21,7 +21,7 @@ struct building {
 	unsigned int kinds;
 	struct plan plan;
 	size_t nr_unreadable;
-	size_t nr_go;
+	size_t nr_pure_go; /* files of Go code only */
 	bool malloc_replaced;
 	const char *libc;
 };
@@ -231,7 +231,7 @@ static int add_file(struct building *building, const struct mapping *mapping)
 		return add_unreadable(building, mapping->path, open_path, err);
 	note_allocators(building, discovery);
 	if (discovery->is_go) {
-		building->nr_go++;
+		building->nr_pure_go += !discovery->has_c;
 		if (wants(building, LB_KIND_HEAP))
 			err = plan_add_blind_spot(&building->plan,
 						  "the heap of the Go runtime in %s is not watched "
@@ -265,7 +265,7 @@ static int check_found(struct building *building)
 	ssize_t len;
 
 	if (!wants(building, LB_KIND_HEAP) || building->plan.nr_allocators ||
-	    building->nr_unreadable || building->nr_go)
+	    building->nr_unreadable || building->nr_pure_go)
 		return 0;
 	snprintf(link, sizeof(link), "/proc/%d/exe", building->pid);
 	len = readlink(link, exe, sizeof(exe) - 1);

@@ -20,6 +20,7 @@ struct call {
 	int8_t a, b, c;    /* argument numbers of the cookie's a, b, c; -1: none */
 	bool multiply;     /* the size is a product: LB_COOKIE_MULTIPLY */
 	bool needs_return; /* what it did is known only when it returns */
+	bool throws;       /* a failure is thrown: LB_COOKIE_THROWS */
 	bool checks_first; /* may only check its arguments and go on to another one */
 	enum lb_kind kind;
 };

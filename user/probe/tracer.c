@@ -6,11 +6,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define DEFAULT_MAX_LIVE  (1U << 20)
 #define DEFAULT_MAX_SITES (1U << 17)
-#define FRAMES_PER_SITE   16 /* room in the frames array; stacks are shared between processes */
+#define FRAMES_PER_SITE   24 /* room in the frames array; stacks are shared between processes */
 
 /* Unwind tables are made for x86-64; elsewhere frame pointers are followed. */
 #if defined(__x86_64__)
@@ -103,6 +104,23 @@ static int choose_mode(enum attach_mode wanted, enum attach_mode *ret_mode, stru
 	return error_no_mode(error, code, wanted);
 }
 
+/* Does the kernel promise only memory that it has? Then any allocation may fail
+ * (Documentation/mm/overcommit-accounting.rst). */
+static bool overcommit_is_strict(void)
+{
+	char *text __cleanup_string = NULL;
+	size_t len;
+
+	return io_read_file("/proc/sys/vm/overcommit_memory", 64, &text, &len) || text[0] == '2';
+}
+
+static uint64_t memory_bytes(void)
+{
+	struct sysinfo info;
+
+	return sysinfo(&info) ? 0 : (info.totalram + info.totalswap) * (uint64_t)info.mem_unit;
+}
+
 static int size_maps(struct leakbpf *skeleton, const struct tracer_options *options)
 {
 	uint32_t live = options->max_live ? options->max_live : DEFAULT_MAX_LIVE;
@@ -123,6 +141,7 @@ static int size_maps(struct leakbpf *skeleton, const struct tracer_options *opti
 	skeleton->rodata->config.max_frames = frames;
 	skeleton->rodata->config.unwind_tables = UNWIND_TABLES && !options->frame_pointers_only;
 	skeleton->rodata->config.page_bytes = (__u64)sysconf(_SC_PAGESIZE);
+	skeleton->rodata->config.memory_bytes = memory_bytes();
 	return error;
 }
 
@@ -249,6 +268,7 @@ int tracer_open(const struct tracer_options *options, struct tracer **ret_tracer
 	code = choose_mode(options->mode, &tracer->mode, error);
 	if (code)
 		return code;
+	tracer->may_throw = tracer->mode == ATTACH_SESSION && !overcommit_is_strict();
 	libbpf_set_print(to_log);
 	tracer->skeleton = leakbpf__open();
 	code = tracer->skeleton ? load(tracer, options) : -errno;

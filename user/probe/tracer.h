@@ -28,6 +28,7 @@ struct tracer {
 	uint64_t unmapped_ns;      /* when a walk had last met an unknown mapping */
 	uint64_t patience_ns;      /* how long to wait before looking for it again */
 	enum attach_mode mode;
+	bool may_throw; /* calls that throw may be probed: only the few that can fail are left out */
 	struct attachment *attachments;
 	size_t nr_attachments;
 	size_t capacity;

@@ -92,7 +92,8 @@ static void real_text(struct buf *buf, double real, enum unit unit)
 		text_seconds(buf, real);
 		break;
 	case UNIT_COUNT_PER_S:
-		buf_printf(buf, "%s%.1f/s", plus(real, 0.05), real > -0.05 ? MAX(real, 0) : real);
+		buf_printf(buf, "%s%.*f/s", plus(real, 0.005), real < 10 ? 2 : 1,
+			   real > -0.005 ? MAX(real, 0) : real);
 		break;
 	case UNIT_BYTES_PER_S:
 		buf_puts(buf, plus(real, 0.5));

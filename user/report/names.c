@@ -18,9 +18,10 @@ static const char *const count_names[] = {
 };
 
 static const char *const loss_names[] = {
-	[LB_LOSS_THREAD] = "thread",         [LB_LOSS_ABANDONED] = "abandoned",
-	[LB_LOSS_LIVE_FULL] = "live_full",   [LB_LOSS_LIVE_NOMEM] = "live_nomem",
-	[LB_LOSS_SITES_FULL] = "sites_full", [LB_LOSS_USER_READ] = "user_read",
+	[LB_LOSS_THREAD] = "thread",         [LB_LOSS_MAY_THROW] = "may_throw",
+	[LB_LOSS_ABANDONED] = "abandoned",   [LB_LOSS_LIVE_FULL] = "live_full",
+	[LB_LOSS_LIVE_NOMEM] = "live_nomem", [LB_LOSS_SITES_FULL] = "sites_full",
+	[LB_LOSS_USER_READ] = "user_read",
 };
 
 static const char *const defect_names[] = {

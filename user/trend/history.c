@@ -139,10 +139,9 @@ static int series_advance(const struct trend *trend, struct series *series)
 	if (!series->history) {
 		if (series->site.live_count < trend->options.min_objects)
 			return 0;
-		series->history = calloc(1, sizeof(*series->history));
+		series->history = history_new(trend);
 		if (!series->history)
 			return -ENOMEM;
-		series->history->first = (uint8_t)(trend->nr_points - 1);
 	}
 	history_record(trend, &series->site, series->history);
 	history_judge(trend, &series->site, series->history);

@@ -53,6 +53,8 @@ struct trend {
 	unsigned int sample_shift;
 };
 
+/* A history that begins at the last point; NULL: out of memory. */
+struct history *history_new(const struct trend *trend);
 /* Judges a site that has a history, after its last point was written. */
 void history_judge(const struct trend *trend, const struct site_count *site,
 		   struct history *history);

@@ -26,6 +26,8 @@
  * has open (a pool in use, not a leak); after a quiet time longer than the growth lasted they fade
  * to suspect.
  */
+#include <stdlib.h>
+
 #include "base/base.h"
 #include "trend/history.h"
 
@@ -191,6 +193,15 @@ static double point_bytes(const struct point *point)
 static double point_count(const struct point *point)
 {
 	return point->count;
+}
+
+struct history *history_new(const struct trend *trend)
+{
+	struct history *history = calloc(1, sizeof(*history));
+
+	if (history)
+		history->first = (uint8_t)(trend->nr_points - 1);
+	return history;
 }
 
 double history_growth_count(const struct trend *trend, const struct history *history)
