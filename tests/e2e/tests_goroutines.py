@@ -151,6 +151,9 @@ def groups_and_filters(version):
         labelled = groups_of(program.pid, "--with", "label=tenant=blue")
         require([g["longest"]["labels"] for g in labelled] == ["request=42, tenant=blue"],
                 f"labelled: {labelled}")
+        (many,) = groups_of(program.pid, "--with", "func=main.manyLabels")
+        require(many["longest"]["labels"] == ", ".join(f"key{i}=value{i}" for i in range(10, 22)),
+                f"many labels: {many}")
         everything = goroutines(program.pid)
         select = goroutines(program.pid, "--with", "state=select", "--all")["goroutines"]
         rest = goroutines(program.pid, "--without", "state=select", "--all")["goroutines"]
@@ -247,6 +250,20 @@ def churn(version):
             odd = [g for g in document["goroutines"]
                    if g["stack"] and not g["stack_complete"]]
             require(not odd, f"incomplete stacks: {odd[:2]}")
+        program.end()
+
+
+@test("goroutines_in_library", over={v: v for v in versions()})
+def library(version):
+    """Go code in a shared library of a C program."""
+    with go_workload("library", version, "host") as program:
+        document = goroutines(program.pid, "--group", "func")
+        counts = {group["name"]: group["count"] for group in document["groups"]}
+        require(counts["main.waitFor"] == 7 and counts["main.CallBack"] == 1, f"{counts}")
+        require(document["go_version"].startswith("go" + version), document["go_version"])
+        for group in document["groups"]:
+            for frame in group["longest"]["stack"]:
+                require(frame["module"].endswith(f"liblibrary_{version}.so"), f"{frame}")
         program.end()
 
 

@@ -43,8 +43,11 @@ static void add_place(struct buf *buf, const char *before, const struct frame *f
 	buf_puts(buf, "\n");
 }
 
+/* NULL: it has a stack to show. */
 static const char *missing_stack(const struct goroutine *goroutine)
 {
+	if (goroutine->stack)
+		return goroutine->stack->nr_frames ? NULL : "no Go function: in C code";
 	return goroutine->state == GOROUTINE_RUNNING
 		       ? "goroutine running on other thread; stack unavailable"
 		       : "stack unavailable: it changed while it was being read";
@@ -85,7 +88,7 @@ static void add_group_stack(struct buf *buf, const struct goroutine *goroutine)
 		add_place(buf, "#\t", &stack->frames[i], "\t");
 	if (stack && stack->flags)
 		buf_puts(buf, "#\t...\n");
-	if (!stack)
+	if (missing_stack(goroutine))
 		buf_printf(buf, "#\t%s\n", missing_stack(goroutine));
 	if (!stack && goroutine->start)
 		add_place(buf, "#\tstarted as ", goroutine->start, "\t");
@@ -141,7 +144,7 @@ static void add_goroutine(struct buf *buf, const struct goroutine_view *view,
 		add_place(buf, "", &stack->frames[i], "(...)\n\t");
 	if (stack && stack->flags)
 		buf_puts(buf, "...additional frames elided...\n");
-	if (!stack)
+	if (missing_stack(goroutine))
 		buf_printf(buf, "\t%s\n", missing_stack(goroutine));
 	if (goroutine->creator && goroutine->id != 1) {
 		buf_puts(buf, "created by ");

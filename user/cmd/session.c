@@ -139,26 +139,39 @@ static void sum_up(struct session *session)
 	}
 }
 
+static double ms_since(uint64_t start_ns)
+{
+	return (double)(clock_monotonic_ns() - start_ns) / NS_PER_MS;
+}
+
 static int read_ledger(struct session *session, bool with_ages)
 {
-	int code = ledger_read(session->ledger, with_ages, &session->snapshot);
+	uint64_t start_ns = clock_monotonic_ns();
+	int code = with_ages ? ledger_find_ages(session->ledger) : 0;
 
+	if (with_ages)
+		session->ages_ms = ms_since(start_ns);
+	start_ns = clock_monotonic_ns();
+	if (!code)
+		code = ledger_read(session->ledger, with_ages, &session->snapshot);
 	if (code)
 		return code;
 	session->nr_polls++;
 	sum_up(session);
 	code = trend_push(session->trend, &session->snapshot);
 	snapshot_done(&session->snapshot); /* large when there are many sites */
+	session->poll_ms = ms_since(start_ns);
 	return code;
 }
 
 int session_poll(struct session *session, size_t max_findings, bool with_ages, struct error *error)
 {
-	uint64_t start_ns = clock_monotonic_ns();
+	uint64_t start_ns;
 	struct finding *findings;
 	size_t nr;
 	int code = read_ledger(session, with_ages);
 
+	start_ns = clock_monotonic_ns();
 	if (!code)
 		code = trend_judge(session->trend, max_findings, &findings, &nr);
 	if (code)
@@ -166,11 +179,25 @@ int session_poll(struct session *session, size_t max_findings, bool with_ages, s
 	free(session->findings);
 	session->findings = findings;
 	session->nr_findings = nr;
-	session->poll_ms = (double)(clock_monotonic_ns() - start_ns) / NS_PER_MS;
+	session->poll_ms += ms_since(start_ns);
 	log_write(LOG_DEBUG, "poll %u: %zu sites, %.1f ms", session->nr_polls, session->nr_sites,
 		  session->poll_ms);
 	name_findings(session, with_ages ? UINT64_MAX : NAMING_NS);
+	symbolizer_trim(session->symbolizer);
 	return 0;
+}
+
+static struct unwind_cost unwind_cost(const struct session *session)
+{
+	struct unwind_totals totals;
+
+	tracer_unwind_totals(session->tracer, &totals);
+	return (struct unwind_cost){
+		.nr_tables = totals.nr_tables,
+		.nr_rows = totals.nr_rows,
+		.bytes = totals.row_bytes,
+		.parse_ms = (double)totals.parse_ns / NS_PER_MS,
+	};
 }
 
 double session_seconds(const struct session *session)
@@ -197,6 +224,8 @@ struct report session_report(const struct session *session)
 		.snapshot = &session->snapshot,
 		.attach_mode = attach_mode_name(tracer_mode(session->tracer)),
 		.poll_ms = session->poll_ms,
+		.ages_ms = session->ages_ms,
+		.unwind = unwind_cost(session),
 	};
 
 	trend_count(session->trend, report.verdicts);

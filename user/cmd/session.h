@@ -36,6 +36,9 @@ struct session {
 	unsigned int nr_polls;
 	uint64_t start_ns;
 	uint64_t relieved_ns; /* when the ledger was last relieved */
+	bool has_children;    /* forked, not watched, with breakpoints inherited */
+	uint64_t cleaned_ns;  /* when those were last removed */
+	double ages_ms;
 	double poll_ms;
 };
 
@@ -54,6 +57,8 @@ int session_poll(struct session *session, size_t max_findings, bool with_ages, s
 void session_relieve(struct session *session);
 /* Follows what the processes did: children, new programs, libraries, ends. */
 void session_handle_events(struct session *session);
+/* Removes inherited breakpoints from children that are not watched; one cleaning serves all. */
+void session_clean_children(struct session *session);
 /* Looks for libraries and ends that no event told of. */
 void session_rescan(struct session *session);
 /* Notices the end of targets that told they are about to; due every 100 ms. */

@@ -8,6 +8,7 @@
 
 /* Ended processes whose sites are kept for the report; with --follow there may be very many. */
 #define MAX_ENDED 32
+#define CLEAN_NS  (NSEC_PER_SEC / 10)
 
 int session_add_target(struct session *session, pid_t pid, struct error *error)
 {
@@ -148,7 +149,7 @@ static void on_fork(struct session *session, pid_t child)
 	int code;
 
 	if (!session->options->follow) {
-		tracer_clean_children(session->tracer);
+		session->has_children = true;
 		return;
 	}
 	if (target_find(session, (uint32_t)child))
@@ -218,6 +219,18 @@ static void note_event(const struct lb_event *event, void *context)
 	session->events[session->nr_events++] = *event;
 }
 
+/* A storm of forks has it done ten times a second. */
+void session_clean_children(struct session *session)
+{
+	uint64_t now_ns = clock_monotonic_ns();
+
+	if (!session->has_children || now_ns - session->cleaned_ns < CLEAN_NS)
+		return;
+	session->has_children = false;
+	session->cleaned_ns = now_ns;
+	tracer_clean_children(session->tracer);
+}
+
 void session_handle_events(struct session *session)
 {
 	size_t i;
@@ -226,6 +239,7 @@ void session_handle_events(struct session *session)
 	for (i = 0; i < session->nr_events; i++)
 		handle_event(session, &session->events[i]);
 	session->nr_events = 0;
+	session_clean_children(session);
 }
 
 void session_notice_ends(struct session *session)

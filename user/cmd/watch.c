@@ -141,6 +141,7 @@ static int tick(struct watch *watch, struct error *error)
 	uint64_t interval_ns = seconds_ns(watch->options->interval_s);
 
 	session_relieve(&watch->session);
+	session_clean_children(&watch->session);
 	session_notice_ends(&watch->session);
 	if (watch->options->duration_s > 0 &&
 	    now_ns - watch->session.start_ns >= seconds_ns(watch->options->duration_s)) {

@@ -11,11 +11,6 @@
 #define MAX_NAME_BYTES   4096
 #define MAX_STACKS       262144
 
-/* What a known_stack is, besides LB_STACK_*: one frame, with the function that begins there or
- * with the go statement that returns there. */
-#define PLACE_START   0x10000
-#define PLACE_CREATOR 0x20000
-
 struct known_stack {
 	struct known_stack *next;
 	struct stack stack; /* its frames stand behind */
@@ -278,8 +273,8 @@ static struct known_stack *name_stack(struct gosym *symbols, const uint64_t *pcs
 	struct known_stack *known;
 	size_t nr;
 
-	if (flags & (PLACE_START | PLACE_CREATOR))
-		nr = place_frame(symbols, pcs[0], flags & PLACE_CREATOR, frames);
+	if (flags & (GOSYM_START | GOSYM_CREATOR))
+		nr = place_frame(symbols, pcs[0], flags & GOSYM_CREATOR, frames);
 	else
 		nr = shown_frames(symbols, frames,
 				  all_frames(symbols, pcs, nr_pcs, frames, MAX_STACK_FRAMES));
@@ -332,23 +327,6 @@ const struct stack *gosym_stack(struct gosym *symbols, const uint64_t *pcs, size
 		return NULL;
 	}
 	return &added->stack;
-}
-
-static const struct frame *place(struct gosym *symbols, uint64_t pc, uint32_t kind)
-{
-	const struct stack *stack = pc ? gosym_stack(symbols, &pc, 1, kind) : NULL;
-
-	return stack && stack->nr_frames ? stack->frames : NULL;
-}
-
-const struct frame *gosym_start(struct gosym *symbols, uint64_t pc)
-{
-	return place(symbols, pc, PLACE_START);
-}
-
-const struct frame *gosym_creator(struct gosym *symbols, uint64_t pc)
-{
-	return place(symbols, pc, PLACE_CREATOR);
 }
 
 static void free_chain(struct known_stack *known)

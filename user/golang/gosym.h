@@ -43,11 +43,16 @@ void gosym_done(struct gosym *symbols);
 bool gosym_is_return(const struct gosym *symbols, const struct go_function *function, uint64_t pc,
 		     const struct go_function *inner);
 
+/* What a stack may be, besides LB_STACK_*: a single frame, with the function that begins there, or
+ * with the go statement that returns there. */
+#define GOSYM_START   0x10000
+#define GOSYM_CREATOR 0x20000
+
 /* The stack with these program counters; NULL: out of memory, or too many different ones. */
 const struct stack *gosym_stack(struct gosym *symbols, const uint64_t *pcs, size_t nr_pcs,
 				uint32_t flags);
 
-/* The function that begins at @pc, or the one with a go statement returning to @pc; NULL: none. */
+/* The function that begins at @pc, or the go statement that returns to @pc. NULL: none. */
 const struct frame *gosym_start(struct gosym *symbols, uint64_t pc);
 const struct frame *gosym_creator(struct gosym *symbols, uint64_t pc);
 

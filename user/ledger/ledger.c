@@ -249,6 +249,14 @@ static uint64_t live_of(const struct snapshot *snapshot, enum lb_kind kind)
 	return opened > closed ? opened - closed : 0;
 }
 
+int ledger_find_ages(struct ledger *ledger)
+{
+	struct walk_request request = { 0 };
+
+	memset(ledger->oldest, 0, nr_slots(ledger) * sizeof(*ledger->oldest));
+	return run_walk(ledger->skeleton->progs.ledger_ages, &request);
+}
+
 int ledger_read(struct ledger *ledger, bool with_ages, struct snapshot *ret_snapshot)
 {
 	struct snapshot snapshot __attribute__((cleanup(snapshot_done))) = {
@@ -256,16 +264,8 @@ int ledger_read(struct ledger *ledger, bool with_ages, struct snapshot *ret_snap
 		.sample_shift = ledger->skeleton->bss->control.sample_shift,
 		.max_live = ledger->max_live,
 	};
-	struct walk_request request = { 0 };
-	int error;
+	int error = read_sites(ledger, with_ages, &snapshot);
 
-	if (with_ages) {
-		memset(ledger->oldest, 0, nr_slots(ledger) * sizeof(*ledger->oldest));
-		error = run_walk(ledger->skeleton->progs.ledger_ages, &request);
-		if (error)
-			return error;
-	}
-	error = read_sites(ledger, with_ages, &snapshot);
 	if (!error)
 		error = stats_read(ledger, &snapshot.stats);
 	if (error)

@@ -15,8 +15,10 @@ struct ledger;
 /* Maps the arrays of the loaded @skeleton, which must outlive the ledger. */
 int ledger_open(struct leakbpf *skeleton, struct ledger **ret_ledger);
 struct ledger *ledger_free(struct ledger *ledger);
-/* Reads sites and counters. @with_ages: also walks the live entries in the kernel for oldest_ns
- * (costs time in proportion to them). */
+/* Walks the live entries in the kernel for the oldest one of each site; costs time in proportion to
+ * them. */
+int ledger_find_ages(struct ledger *ledger);
+/* Reads sites and counters. @with_ages: oldest_ns is what ledger_find_ages() has found. */
 int ledger_read(struct ledger *ledger, bool with_ages, struct snapshot *ret_snapshot);
 /* The program counters of stack @id, innermost first: how many. They stay in the ledger until the
  * next call. 0: not stored (yet). */

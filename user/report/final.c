@@ -224,6 +224,24 @@ static void write_target(FILE *out, const struct target *target)
 	put(out, &text);
 }
 
+/* How the walks over stacks ended, and what the tables for them cost. */
+static void write_unwind(FILE *out, const struct report *report)
+{
+	const struct lb_stats *stats = &report->snapshot->stats;
+	size_t i;
+
+	if (!report->unwind.nr_tables)
+		return;
+	fprintf(out, "stacks: %ju recognised; walked:", (uintmax_t)stats->unwind_cached);
+	for (i = 0; i < LB_UNWIND_MAX; i++)
+		fprintf(out, " %s %ju", unwind_end_name((enum lb_unwind_end)i),
+			(uintmax_t)stats->unwind_end[i]);
+	fprintf(out, "; rules looked up %ju\n", (uintmax_t)stats->unwind_lookups);
+	fprintf(out, "unwind tables: %zu files, %zu rows, %.2f MB, made in %.1f ms\n",
+		report->unwind.nr_tables, report->unwind.nr_rows,
+		(double)report->unwind.bytes / 1e6, report->unwind.parse_ms);
+}
+
 static void write_facts(FILE *out, const struct report *report,
 			const struct report_options *options)
 {
@@ -240,8 +258,10 @@ static void write_facts(FILE *out, const struct report *report,
 	for (i = 0; i < LB_KIND_MAX; i++)
 		write_ledger(out, report->snapshot, (enum lb_kind)i);
 	write_defects(out, &report->snapshot->stats);
-	if (options->verbose)
+	if (options->verbose) {
 		write_counters(out, &report->snapshot->stats);
+		write_unwind(out, report);
+	}
 	fprintf(out, "probes: %s; %u polls, the last one took %.1f ms\n",
 		report->attach_mode ? report->attach_mode : "none", report->nr_polls,
 		report->poll_ms);

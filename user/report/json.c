@@ -145,9 +145,29 @@ static void write_overhead(struct writer *writer, const struct report *report)
 	writer_begin_object(writer, "overhead");
 	writer_unsigned(writer, "probe_hits", hits);
 	writer_real(writer, "poll_ms", report->poll_ms);
+	writer_real(writer, "ages_ms", report->ages_ms);
 	writer_string(writer, "attach_mode", report->attach_mode);
 	writer_unsigned(writer, "live_entries", report->snapshot->nr_live);
 	writer_unsigned(writer, "max_live_entries", report->snapshot->max_live);
+	writer_end_object(writer);
+}
+
+/* Walks over stacks by how they ended, and what makes them cheap. */
+static void write_unwind(struct writer *writer, const struct report *report)
+{
+	const struct lb_stats *stats = &report->snapshot->stats;
+	size_t i;
+
+	writer_begin_object(writer, "unwind");
+	for (i = 0; i < LB_UNWIND_MAX; i++)
+		writer_unsigned(writer, unwind_end_name((enum lb_unwind_end)i),
+				stats->unwind_end[i]);
+	writer_unsigned(writer, "recognised", stats->unwind_cached);
+	writer_unsigned(writer, "lookups", stats->unwind_lookups);
+	writer_unsigned(writer, "tables", report->unwind.nr_tables);
+	writer_unsigned(writer, "rows", report->unwind.nr_rows);
+	writer_unsigned(writer, "table_bytes", report->unwind.bytes);
+	writer_real(writer, "parse_ms", report->unwind.parse_ms);
 	writer_end_object(writer);
 }
 
@@ -197,6 +217,7 @@ void write_json(FILE *out, const struct report *report, const struct report_opti
 		write_balance(&writer, report->snapshot, (enum lb_kind)i);
 	writer_end_object(&writer);
 	write_overhead(&writer, report);
+	write_unwind(&writer, report);
 	writer_end_object(&writer);
 	writer_end_document(&writer);
 }

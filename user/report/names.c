@@ -30,6 +30,17 @@ static const char *const defect_names[] = {
 	[LB_DEFECT_EVENT_DROPPED] = "event_dropped",
 };
 
+static const char *const unwind_end_names[] = {
+	[LB_UNWIND_COMPLETE] = "complete",
+	[LB_UNWIND_TOO_DEEP] = "too_deep",
+	[LB_UNWIND_NO_MAPPING] = "no_mapping",
+	[LB_UNWIND_BAD_RULE] = "bad_rule",
+	[LB_UNWIND_READ] = "read",
+	[LB_UNWIND_NO_PROGRESS] = "no_progress",
+	[LB_UNWIND_FRAME_POINTER] = "frame_pointer",
+};
+
+_Static_assert(ARRAY_SIZE(unwind_end_names) == LB_UNWIND_MAX, "a name for each end of a walk");
 _Static_assert(ARRAY_SIZE(kind_names) == LB_KIND_MAX, "a name for each kind");
 _Static_assert(ARRAY_SIZE(count_names) == LB_COUNT_MAX, "a name for each counter");
 _Static_assert(ARRAY_SIZE(loss_names) == LB_LOSS_MAX, "a name for each loss");
@@ -66,4 +77,9 @@ const char *loss_name(enum lb_loss loss)
 const char *defect_name(enum lb_defect defect)
 {
 	return defect_names[defect];
+}
+
+const char *unwind_end_name(enum lb_unwind_end end)
+{
+	return (unsigned int)end < LB_UNWIND_MAX ? unwind_end_names[end] : "unknown";
 }

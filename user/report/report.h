@@ -24,6 +24,13 @@ struct report_options {
 	bool verbose;       /* more than what fits one screen: all counters */
 };
 
+/* What the unwind tables cost. */
+struct unwind_cost {
+	size_t nr_tables, nr_rows;
+	size_t bytes;
+	double parse_ms;
+};
+
 /* What a report is about. Nothing in it is owned. */
 struct report {
 	double duration_s;
@@ -43,6 +50,8 @@ struct report {
 	const struct snapshot *snapshot; /* the last one: counters, losses; not its sites */
 	const char *attach_mode;         /* "session", "multi" or "perf" */
 	double poll_ms;                  /* cost of the last poll */
+	double ages_ms;                  /* of finding the oldest objects; 0: not looked for */
+	struct unwind_cost unwind;       /* all zero: frame pointers were followed */
 };
 
 /* Writes the report. 0 or -errno of the stream. */
@@ -62,6 +71,7 @@ int kind_parse(const char *name, enum lb_kind *ret_kind); /* -EINVAL: no such ki
 const char *count_name(enum lb_count count);
 const char *loss_name(enum lb_loss loss);
 const char *defect_name(enum lb_defect defect);
+const char *unwind_end_name(enum lb_unwind_end end);
 
 /* --- text.c: foreign text made safe to print --- */
 struct buf;

@@ -149,6 +149,15 @@ func labelled() {
 	pprof.Do(context.Background(), labels, func(context.Context) { receive(unbuffered) })
 }
 
+func manyLabels() {
+	var pairs []string
+
+	for i := 10; i < 22; i++ {
+		pairs = append(pairs, fmt.Sprint("key", i), fmt.Sprint("value", i))
+	}
+	pprof.Do(context.Background(), pprof.Labels(pairs...), func(context.Context) { receive(other) })
+}
+
 func spawnChildren() {
 	for i := 0; i < 3; i++ {
 		go func() { receive(unbuffered) }()
@@ -201,6 +210,7 @@ func startAll() {
 	go deferred()
 	go afterPanic()
 	go labelled()
+	go manyLabels()
 	go spawnChildren()
 	for i := 0; i < 3; i++ {
 		go lockMutex()

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Single places: where goroutines begin and where they are created. */
+#include "golang/gosym.h"
+
+static const struct frame *place(struct gosym *symbols, uint64_t pc, uint32_t kind)
+{
+	const struct stack *stack = pc ? gosym_stack(symbols, &pc, 1, kind) : NULL;
+
+	return stack && stack->nr_frames ? stack->frames : NULL;
+}
+
+const struct frame *gosym_start(struct gosym *symbols, uint64_t pc)
+{
+	return place(symbols, pc, GOSYM_START);
+}
+
+const struct frame *gosym_creator(struct gosym *symbols, uint64_t pc)
+{
+	return place(symbols, pc, GOSYM_CREATOR);
+}
