@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 #include "ledger.bpf.h"
 #include "stack.bpf.h"
+#include "unwind.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -12,6 +13,8 @@ struct range_map ranges SEC(".maps");
 struct target_map targets SEC(".maps");
 struct stats_map stats SEC(".maps");
 struct thread_map threads SEC(".maps");
+struct rule_cache_map rule_cache SEC(".maps");
+struct path_cache_map path_cache SEC(".maps");
 
 /* Finds the slot of a site. */
 struct {

@@ -12,53 +12,11 @@
  * Caches are shared by all CPUs without locks. A torn entry does not pass its comparison: a rule is
  * stored next to its key xor itself, a path only counts if its hash comes out.
  */
-#include "stack.bpf.h"
+#include "unwind.bpf.h"
 #include "trampoline.bpf.h"
 
-#include "unwind.h" /* needs the types of vmlinux.h */
-
-#define RULE_CACHE_BITS 16
-#define PATH_CACHE_BITS 12
-#define PATH_SLOTS      192           /* words that decide a walk, at most */
-#define PATH_WORDS      2048          /* stack words that they may lie in: 16 KB */
-#define PATH_BASE       0x8000        /* in a slot: a saved frame pointer, not a return address */
-#define TEXT_LOWEST     4096          /* no code is mapped below */
-#define FRAME_MAX       (64ULL << 20) /* larger frames are damage */
-#define SEARCH_STEPS    28            /* of a binary search: 2^27 rows */
-
-struct segment_array {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_INNER_MAP);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct lb_segment));
-};
-
-struct row_array {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct lb_row));
-};
-
-/* Process -> its segments. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
-	__uint(max_entries, 4096);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u32);
-	__array(values, struct segment_array);
-} spaces SEC(".maps");
-
-/* Table id -> its rows. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, __u32);
-	__array(values, struct row_array);
-} tables SEC(".maps");
+#define TEXT_LOWEST 4096          /* no code is mapped below */
+#define FRAME_MAX   (64ULL << 20) /* larger frames are damage */
 
 /* The wide rules of all tables. */
 struct {
@@ -67,51 +25,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct lb_wide);
 } wides SEC(".maps");
-
-struct cached_rule {
-	__u64 key; /* of the place, xor rule */
-	__u64 rule;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1 << RULE_CACHE_BITS);
-	__type(key, __u32);
-	__type(value, struct cached_rule);
-} rule_cache SEC(".maps");
-
-/* A walk that was complete, to be recognised. */
-struct path {
-	__u64 place; /* what the walk started from: pc, sp, process, generation; 0: no path */
-	__u64 bp;    /* the frame pointer it started with, if needs_bp */
-	__u64 hash;  /* of the return addresses */
-	__u64 bases; /* hash of the saved frame pointers that rules were based on */
-	__u16 nr_slots;
-	__u16 nr_frames;
-	__u16 words; /* stack words to read */
-	__u16 needs_bp;
-	__u16 slots[PATH_SLOTS]; /* word offsets from sp, in the order of the walk */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1 << PATH_CACHE_BITS);
-	__type(key, __u32);
-	__type(value, struct path);
-} path_cache SEC(".maps");
-
-/* Working memory of unwind_recognise(). Another thread that preempts us may spoil it: then the hash
- * does not come out and the stack is walked. */
-struct words {
-	__u64 word[PATH_WORDS];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct words);
-} path_words SEC(".maps");
 
 /* A walk under way. */
 struct unwind {
@@ -126,137 +39,6 @@ struct unwind {
 	__u32 end;  /* enum lb_unwind_end */
 	bool exact; /* pc is where the thread was, not a return address */
 };
-
-static __always_inline void count_lookup(void)
-{
-	__u32 zero = 0;
-	struct lb_stats *mine = bpf_map_lookup_elem(&stats, &zero);
-
-	if (mine)
-		__sync_fetch_and_add(&mine->unwind_lookups, 1);
-}
-
-/* What keys of this process have in common, until its tables change. */
-static __always_inline __u64 key_seed(void)
-{
-	return hash_step(0x9e3779b97f4a7c15ULL, (__u64)control.generation << 32 | current_tgid());
-}
-
-/* --- rules --- */
-
-struct search {
-	__u32 low, high; /* the first element above the key is in [low, high] */
-	__u64 key;
-	void *map;
-};
-
-static long segment_step(__u32 step, struct search *search)
-{
-	__u32 middle = (search->low + search->high) / 2;
-	struct lb_segment *segment;
-
-	if (search->low >= search->high)
-		return 1;
-	segment = bpf_map_lookup_elem(search->map, &middle);
-	if (!segment)
-		return 1;
-	if (segment->start <= search->key)
-		search->low = middle + 1;
-	else
-		search->high = middle;
-	return 0;
-}
-
-static long row_step(__u32 step, struct search *search)
-{
-	__u32 middle = (search->low + search->high) / 2;
-	struct lb_row *row;
-
-	if (search->low >= search->high)
-		return 1;
-	row = bpf_map_lookup_elem(search->map, &middle);
-	if (!row)
-		return 1;
-	if (row->pc <= search->key)
-		search->low = middle + 1;
-	else
-		search->high = middle;
-	return 0;
-}
-
-/* The segment that holds @pc. */
-static __always_inline struct lb_segment *segment_find(__u64 pc)
-{
-	__u32 tgid = current_tgid(), index = 0;
-	struct search search = { .low = 1, .key = pc };
-	struct lb_segment *segment;
-
-	search.map = bpf_map_lookup_elem(&spaces, &tgid);
-	if (!search.map)
-		return NULL;
-	segment = bpf_map_lookup_elem(search.map, &index);
-	if (!segment)
-		return NULL;
-	search.high = segment->start + 1;
-	bpf_loop(SEARCH_STEPS, segment_step, &search, 0);
-	if (search.low <= 1)
-		return NULL;
-	index = search.low - 1;
-	segment = bpf_map_lookup_elem(search.map, &index);
-	return segment && pc < segment->end ? segment : NULL;
-}
-
-/* The rule for @pc by its segment and table; LB_UNWIND_NO_MAPPING is told by -1. */
-static __noinline long rule_lookup(__u64 pc)
-{
-	struct lb_segment *segment = segment_find(pc);
-	struct search search = { .low = 1 };
-	__u32 table, index = 0;
-	struct lb_row *row;
-
-	count_lookup();
-	if (!segment)
-		return -1;
-	if (!segment->table)
-		return LB_RULE_NONE;
-	table = segment->table;
-	search.key = pc - segment->base;
-	search.map = bpf_map_lookup_elem(&tables, &table);
-	if (!search.map)
-		return LB_RULE_NONE;
-	row = bpf_map_lookup_elem(search.map, &index);
-	if (!row)
-		return LB_RULE_NONE;
-	search.high = row->pc + 1;
-	bpf_loop(SEARCH_STEPS, row_step, &search, 0);
-	if (search.low <= 1)
-		return LB_RULE_NONE;
-	index = search.low - 1;
-	row = bpf_map_lookup_elem(search.map, &index);
-	return row ? row->rule : LB_RULE_NONE;
-}
-
-/* The rule for @pc, cached; -1: no mapping. */
-static __always_inline long rule_find(__u64 seed, __u64 pc)
-{
-	__u64 key = seed ^ pc;
-	__u32 index = hash_step(key, 0) >> (64 - RULE_CACHE_BITS);
-	struct cached_rule *cached = bpf_map_lookup_elem(&rule_cache, &index);
-	__u64 rule;
-	long found;
-
-	if (!cached)
-		return -1;
-	rule = cached->rule;
-	if ((cached->key ^ rule) == key)
-		return rule;
-	found = rule_lookup(pc);
-	if (found >= 0) {
-		cached->key = key ^ found;
-		cached->rule = found;
-	}
-	return found;
-}
 
 /* --- recording the path --- */
 
@@ -298,36 +80,6 @@ static __always_inline long end_walk(struct unwind *unwind, enum lb_unwind_end e
 {
 	unwind->end = end;
 	return 1;
-}
-
-static __always_inline int read_word(__u64 address, __u64 *word)
-{
-	return bpf_probe_read_user(word, sizeof(*word), (void *)address);
-}
-
-/* Reads a stack word from the window, which is first moved to begin 64 bytes below @address. */
-static __always_inline int window_read(struct lb_walk *walk, __u64 address, __u64 *word)
-{
-	if (address < walk->window_low || address + 8 > walk->window_high) {
-		__u64 low = address - 56;
-
-		walk->window_low = walk->window_high = 0;
-		if (bpf_probe_read_user(walk->window, sizeof(walk->window), (void *)low))
-			return read_word(address, word);
-		walk->window_low = low;
-		walk->window_high = low + sizeof(walk->window);
-	}
-	*word = walk->window[(address - walk->window_low) / 8 & (LB_WINDOW_WORDS - 1)];
-	return 0;
-}
-
-/* The same without moving the window. */
-static __always_inline int window_peek(struct lb_walk *walk, __u64 address, __u64 *word)
-{
-	if (address < walk->window_low || address + 8 > walk->window_high)
-		return read_word(address, word);
-	*word = walk->window[(address - walk->window_low) / 8 & (LB_WINDOW_WORDS - 1)];
-	return 0;
 }
 
 /* A frame that a signal interrupted: the registers lie in the ucontext. */
@@ -547,8 +299,12 @@ static long unwind_step(__u32 step, struct unwind *unwind)
 	type = LB_RULE_TYPE(rule);
 	if (type == LB_RULE_NONE) /* bp also tells whether the walk ends here */
 		path_record_base(unwind);
-	if (type == LB_RULE_END || is_deepest(unwind, rule))
+	if (type == LB_RULE_END)
 		return end_walk(unwind, LB_UNWIND_COMPLETE);
+	if (is_deepest(unwind, rule)) {
+		path_record_base(unwind);
+		return end_walk(unwind, LB_UNWIND_COMPLETE);
+	}
 	if (type == LB_RULE_SIGNAL)
 		return step_signal(unwind, unwind->sp + LB_RULE_CFA(rule));
 	if (type == LB_RULE_GO || type == LB_RULE_GO_FRAME)
@@ -570,26 +326,6 @@ static __always_inline void count_end(__u32 end)
 
 	if (mine && end < LB_UNWIND_MAX)
 		__sync_fetch_and_add(&mine->unwind_end[end], 1);
-}
-
-static __always_inline __u64 path_place(const struct lb_walk *walk)
-{
-	return hash_step(hash_step(key_seed(), walk->pc), walk->sp) | 1;
-}
-
-/* The place of the cache for the path that starts like @walk. Its second return address, when the
- * rule for the first tells where it is, tells apart paths that begin alike. */
-static __always_inline struct path *path_find(struct lb_walk *walk, __u64 place)
-{
-	long rule = rule_find(key_seed(), walk->pc - 1);
-	__u64 second = 0;
-	__u32 index;
-
-	walk->window_low = walk->window_high = 0;
-	if (rule >= 0 && LB_RULE_TYPE(rule) == LB_RULE_SP)
-		window_read(walk, walk->sp + LB_RULE_CFA(rule) - 8, &second);
-	index = hash_step(place, second) >> (64 - PATH_CACHE_BITS);
-	return bpf_map_lookup_elem(&path_cache, &index);
 }
 
 __noinline int unwind_walk(struct lb_thread *thread)
@@ -632,61 +368,4 @@ __noinline int unwind_walk(struct lb_thread *thread)
 		unwind.path->place = place;
 	}
 	return 0;
-}
-
-struct recognise {
-	const struct path *path;
-	const struct words *words;
-	__u64 hash, bases;
-};
-
-static long recognise_step(__u32 step, struct recognise *recognise)
-{
-	__u32 slot, word;
-	__u64 value;
-
-	if (step >= PATH_SLOTS)
-		return 1;
-	slot = recognise->path->slots[step];
-	word = slot & (PATH_WORDS - 1);
-	value = recognise->words->word[word];
-	if (slot & PATH_BASE)
-		recognise->bases = hash_step(recognise->bases, value);
-	else
-		recognise->hash = hash_step(recognise->hash, value);
-	return 0;
-}
-
-__noinline int unwind_recognise(struct lb_thread *thread)
-{
-	struct recognise recognise = {};
-	struct words *words;
-	struct lb_walk *walk;
-	struct path *path;
-	struct lb_stats *mine;
-	__u32 zero = 0, bytes;
-	__u64 place;
-
-	if (!thread)
-		return 0;
-	walk = &thread->walk;
-	place = path_place(walk);
-	path = path_find(walk, place);
-	words = bpf_map_lookup_elem(&path_words, &zero);
-	if (!path || !words || path->place != place || (path->needs_bp && path->bp != walk->bp))
-		return 0;
-	bytes = path->words * 8;
-	if (bytes > sizeof(*words) || bpf_probe_read_user(words, bytes, (void *)walk->sp))
-		return 0;
-	recognise.path = path;
-	recognise.words = words;
-	recognise.hash = hash_step(0, walk->pc);
-	bpf_loop(path->nr_slots, recognise_step, &recognise, 0);
-	if (recognise.hash != path->hash || recognise.bases != path->bases)
-		return 0;
-	walk->stack = stack_id(recognise.hash, path->nr_frames, 0);
-	mine = bpf_map_lookup_elem(&stats, &zero);
-	if (mine)
-		__sync_fetch_and_add(&mine->unwind_cached, 1);
-	return 1;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A file of any content is refused, or answers every question about it in the end: identity,
- * symbols, PLT entries, source frames. What is returned must be consistent.
+ * symbols, PLT entries, source frames, unwind rows. What is returned must be consistent.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -44,10 +44,12 @@ static void check_address(struct image *image, uint64_t vaddr)
 	const char *target = image_plt_target(image, vaddr);
 	struct symbol symbol;
 	uint64_t offset;
+	bool may_be_go = image_may_be_go_code(image, vaddr);
 	char bytes[16];
 	long len = image_read(image, vaddr, bytes, sizeof(bytes));
 
 	require(len <= (long)sizeof(bytes));
+	require(!may_be_go || image_is_go(image));
 	require(!target || (*target && image_is_executable(image, vaddr)));
 	if (!image_symbol_at(image, vaddr, &symbol)) {
 		require(symbol.vaddr <= vaddr && *symbol.name);
@@ -74,6 +76,7 @@ static int check_function(const struct symbol *symbol, void *opaque)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct context context = { 0 };
+	struct unwind_rows *rows;
 	uint8_t id[BUILD_ID_MAX];
 
 	if (size > MAX_BYTES || image_open_memory(data, size, &context.image))
@@ -81,6 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(image_build_id(context.image, id) <= BUILD_ID_MAX);
 	free(image_go_version(context.image));
 	image_for_each_function(context.image, check_function, &context);
+	if (!image_unwind_rows(context.image, &rows))
+		unwind_rows_free(rows);
 	for (uint64_t i = 0; i < ADDRESSES; i++) {
 		check_address(context.image, 0x1000 + i * 5);
 		check_address(context.image, i << 59);

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "fake_go.h"
-#include "golang/golang.h"
+#include "golang/process.h"
 #include "proc/proc.h"
 
 #define BAD_ADDRESS 0x10
@@ -52,6 +52,19 @@ static void list_of_nowhere(void)
 {
 	for (size_t i = 0; i < FAKE_NR_G; i++)
 		fake.list[i] = BAD_ADDRESS;
+}
+
+static void list_of_extremes(void)
+{
+	fake.list[3] = 8;
+	fake.list[4] = UINT64_MAX - 7;
+}
+
+static void list_of_overlaps(void)
+{
+	for (size_t i = 3; i < 8; i++)
+		fake.list[i] = fake.list[0] + i;
+	fake.variables.allgs.len = 8;
 }
 
 static void short_table(void)
@@ -298,6 +311,29 @@ static void scans_follow_changes(void **state)
 	child_end(&child);
 }
 
+/* Names are forgotten when there are too many of them; what is there gets its own again. */
+static void names_come_back(void **state)
+{
+	struct child child = child_start(nothing);
+	struct golang *golang = opened(&child);
+	struct goroutine before = scanned(golang).goroutines[0], after;
+
+	(void)state;
+	golang->symbols.nr_stacks = 1 << 20;
+	golang->nr_labels = 1 << 20;
+	after = scanned(golang).goroutines[0];
+	assert_in_range(golang->symbols.nr_stacks, 1, 10);
+	assert_int_equal(golang->nr_labels, 0);
+	assert_int_equal(after.id, before.id);
+	assert_int_equal(after.since_ns, before.since_ns);
+	assert_string_equal(after.start->function, "main.work");
+	assert_string_equal(after.creator->function, "main.work");
+	assert_int_equal(after.stack->nr_frames, 2);
+	assert_string_equal(after.stack->frames[1].function, "main.work");
+	golang_free(golang);
+	child_end(&child);
+}
+
 /* Odd things that do not make the rest unreadable. */
 static void odd_goroutines_are_bounded(void **state)
 {
@@ -307,6 +343,7 @@ static void odd_goroutines_are_bounded(void **state)
 	} cases[] = {
 		{ cyclic_list, 1, 0, 0 },
 		{ endless_stack, FAKE_NR_G, 0, 0 },
+		{ list_of_extremes, 3, 0, 2 },
 		{ stack_pointer_elsewhere, FAKE_NR_G, 1, 0 },
 		{ sudog_and_labels_of_nowhere, FAKE_NR_G, 0, 0 },
 	};
@@ -369,7 +406,7 @@ static void hostile_programs_are_refused(void **state)
 static void programs_that_turn_hostile_are_refused(void **state)
 {
 	static const change_fn changes[] = { length_of_all_memory, length_beyond_the_list,
-					     list_of_nowhere };
+					     list_of_nowhere, list_of_overlaps };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
@@ -410,6 +447,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fake_program_is_read),
 		cmocka_unit_test(scans_follow_changes),
+		cmocka_unit_test(names_come_back),
 		cmocka_unit_test(odd_goroutines_are_bounded),
 		cmocka_unit_test(hostile_programs_are_refused),
 		cmocka_unit_test(programs_that_turn_hostile_are_refused),

@@ -122,7 +122,7 @@ static void print_result(const char *path, const struct unwind_rows *rows,
 }
 
 /* Compares the rows of @image, which is also @elf. */
-static struct oracle_result check_image(const char *name, const struct image *image, Elf *elf)
+static struct oracle_result check_image(const char *name, struct image *image, Elf *elf)
 {
 	struct oracle_result result = { 0 };
 	struct unwind_rows *rows = NULL;

@@ -19,7 +19,7 @@
 #define FUNCTIONS_AT    64
 #define NAME_AT         4 /* in _func, which begins with the offset of the code */
 #define ENTRY_BYTES     8 /* of functab: offset of the code, offset of _func */
-#define MAX_TABLE_BYTES (256UL << 20)
+#define MAX_TABLE_BYTES (128UL << 20)
 #define MAX_NAME_BYTES  65536
 #define MAX_SECTIONS    65536
 #define MAX_TRIES       16 /* things that look like a header */
@@ -102,9 +102,9 @@ static int load_table(const struct image *image, uint64_t vaddr, uint64_t left,
 	funcs.names = names;
 	funcs.functions = functions;
 	funcs.text = header_word(header, TEXT_AT);
-	if (!image_is_executable(image, funcs.text))
+	if (!funcs.text || !image_is_executable(image, funcs.text))
 		funcs.text = relocated(image, vaddr + TEXT_AT);
-	if (!image_is_executable(image, funcs.text))
+	if (!funcs.text || !image_is_executable(image, funcs.text))
 		return -ENOENT;
 	funcs.bytes = malloc(funcs.len);
 	if (!funcs.bytes)
@@ -185,7 +185,9 @@ bool gofuncs_get(const struct gofuncs *funcs, size_t index, struct go_func *ret_
 	    name >= funcs->len - funcs->names)
 		return false;
 	text = (const char *)funcs->bytes + funcs->names + name;
-	if (!memchr(text, '\0', MIN(funcs->len - funcs->names - name, (size_t)MAX_NAME_BYTES)))
+	if (!*text ||
+	    !memchr(text, '\0', MIN(funcs->len - funcs->names - name, (size_t)MAX_NAME_BYTES)) ||
+	    funcs->text > UINT64_MAX - end)
 		return false;
 	*ret_func = (struct go_func){ .name = text,
 				      .start = funcs->text + start,

@@ -7,7 +7,7 @@
 
 #include "golang/process.h"
 
-#define CHECKED_GOROUTINES 4096 /* at most so many have to agree with a layout */
+#define CHECKED_GOROUTINES 1024 /* at most so many have to agree with a layout */
 
 /* The release out of "go1.23.5" or "devel go1.26-0123abcd"; 0: it does not tell. */
 static unsigned int parse_minor(const char *version)

@@ -30,7 +30,7 @@ enum goroutine_state {
 	GOROUTINE_LEAKED,    /* waits, and the runtime itself has proved that nobody can wake it */
 };
 
-/* Strings, frames and stacks belong to the golang that it came from. */
+/* Strings, frames and stacks belong to the golang that it came from, until its next scan. */
 struct goroutine {
 	uint64_t id;
 	uint64_t address; /* of its runtime.g, which is used again, with another id, when it ends */

@@ -339,10 +339,18 @@ static void free_chain(struct known_stack *known)
 	}
 }
 
+void gosym_forget(struct gosym *symbols)
+{
+	for (size_t i = 0; symbols->buckets && i < symbols->nr_buckets; i++) {
+		free_chain(symbols->buckets[i]);
+		symbols->buckets[i] = NULL;
+	}
+	symbols->nr_stacks = 0;
+}
+
 void gosym_done(struct gosym *symbols)
 {
-	for (size_t i = 0; symbols->buckets && i < symbols->nr_buckets; i++)
-		free_chain(symbols->buckets[i]);
+	gosym_forget(symbols);
 	free(symbols->buckets);
 	strings_free(symbols->strings);
 	*symbols = (struct gosym){ 0 };

@@ -38,6 +38,8 @@ struct gosym {
 /* Looks up the functions that stand out in stacks. -ENOENT: not even runtime.goexit is there. */
 int gosym_find_marks(struct gosym *symbols);
 void gosym_done(struct gosym *symbols);
+/* Forgets all stacks and places: what was returned before is not valid any more. */
+void gosym_forget(struct gosym *symbols);
 
 /* Is @pc where the callee @inner returns to, and not where it was interrupted by a signal? */
 bool gosym_is_return(const struct gosym *symbols, const struct go_function *function, uint64_t pc,

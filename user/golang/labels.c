@@ -124,5 +124,5 @@ const char *labels_read(struct golang *golang, uint64_t address)
 	qsort(texts, list.nr, sizeof(texts[0]), compare_texts);
 	for (size_t i = 0; i < list.nr; i++)
 		buf_printf(&buf, "%s%s", i ? ", " : "", texts[i]);
-	return list.nr && !buf.error ? strings_intern(golang->symbols.strings, buf.data) : NULL;
+	return list.nr && !buf.error ? names_intern_labels(golang, buf.data) : NULL;
 }

@@ -225,6 +225,12 @@ static int find_moduledata(struct search *search)
 
 /* --- version --- */
 
+/* The words before it are also in the code of whatever reads build information. */
+static bool is_version(const uint8_t *text, size_t len)
+{
+	return (len > 2 && !memcmp(text, "go", 2)) || (len > 5 && !memcmp(text, "devel", 5));
+}
+
 static int test_build_info(struct search *search, const struct mapping *mapping, uint64_t address,
 			   const uint8_t *bytes, size_t len)
 {
@@ -236,7 +242,7 @@ static int test_build_info(struct search *search, const struct mapping *mapping,
 	    memcmp(bytes, magic, sizeof(magic) - 1) != 0 || !(bytes[INFO_FLAGS_AT] & INFO_INLINE))
 		return -ENOENT;
 	version_len = bytes[INFO_VERSION_AT];
-	if (!version_len || version_len >= VERSION_BYTES)
+	if (version_len >= VERSION_BYTES || !is_version(bytes + INFO_VERSION_AT + 1, version_len))
 		return -ENOENT;
 	memcpy(search->version, bytes + INFO_VERSION_AT + 1, version_len);
 	return 0;

@@ -20,6 +20,7 @@ struct tracked {
 	uint64_t stack_high; /* end of its stack */
 	uint64_t waiting;    /* g.waiting, its first sudog */
 	uint64_t labels;     /* g.labels */
+	uint64_t start, creator;
 	uint8_t wait_reason; /* g.waitreason */
 	bool live;
 	bool stack_known; /* goroutine.stack is that of this sp and pc */
@@ -41,6 +42,10 @@ struct golang {
 	uint64_t table_address; /* of the variables with address and length of the array of all g */
 	uint64_t length_address;
 	const char *reasons[MAX_REASONS]; /* names of wait reasons; NULL: not known */
+
+	/* --- private to names.c --- */
+	struct strings *labels; /* texts of labels; NULL: none yet */
+	size_t nr_labels;       /* times that one was interned */
 
 	/* --- private to scan.c --- */
 	bool scanned;    /* at least once */
@@ -68,6 +73,12 @@ int reasons_read(struct golang *golang);
 /* --- labels.c --- */
 /* The pprof labels at @address (g.labels) as text; NULL: none, or not to be read. */
 const char *labels_read(struct golang *golang, uint64_t address);
+
+/* --- names.c --- */
+/* Forgets what was named when it has become too much; what is still in use gets its name again. */
+void names_forget(struct golang *golang);
+/* A copy of @labels; NULL: out of memory. */
+const char *names_intern_labels(struct golang *golang, const char *labels);
 
 /* --- stacks.c --- */
 /* Reads the stacks of the pending ones. 0 or -errno when the process can not be read any more. */

@@ -158,7 +158,12 @@ static void begin_goroutine(struct golang *golang, struct tracked *tracked, cons
 {
 	const struct frame *start = gosym_start(&golang->symbols, g->start);
 
-	*tracked = (struct tracked){ .address = tracked->address, .live = true };
+	*tracked = (struct tracked){
+		.address = tracked->address,
+		.live = true,
+		.start = g->start,
+		.creator = g->creator,
+	};
 	tracked->goroutine = (struct goroutine){
 		.id = g->id,
 		.address = tracked->address,
@@ -256,25 +261,22 @@ static size_t plan_window(struct golang *golang, size_t first, struct span *span
 	size_t g_bytes = layout_bytes(golang->layout), used = 0, nr = 0, i;
 
 	for (i = first; i < golang->nr_tracked; i++) {
-		uint64_t address = golang->tracked[i].address, extent;
+		uint64_t address = golang->tracked[i].address;
 		struct span *last = nr ? &spans[nr - 1] : NULL;
-		bool joins;
+		uint64_t distance = last ? address - last->address : 0;
+		bool joins =
+			last && distance < MAX_SPAN_BYTES && distance <= last->len + MAX_GAP_BYTES;
+		size_t more = joins ? distance + g_bytes - last->len : g_bytes;
 
-		extent = last ? address - last->address + g_bytes : 0;
-		joins = last && extent <= MAX_SPAN_BYTES &&
-			extent <= last->len + MAX_GAP_BYTES + g_bytes;
-		if (used + (joins ? MAX(extent, last->len) - last->len : g_bytes) > WINDOW_BYTES ||
-		    (!joins && nr == MAX_SPANS))
+		if (used + more > WINDOW_BYTES || (!joins && nr == MAX_SPANS))
 			break;
-		if (joins) {
-			used += MAX(extent, last->len) - last->len;
-			last->len = MAX(extent, last->len);
-			continue;
-		}
-		spans[nr++] = (struct span){ .address = address,
-					     .bytes = golang->window + used,
-					     .len = g_bytes };
-		used += g_bytes;
+		if (joins)
+			last->len += more;
+		else
+			spans[nr++] = (struct span){ .address = address,
+						     .bytes = golang->window + used,
+						     .len = g_bytes };
+		used += more;
 	}
 	*ret_nr_spans = nr;
 	return i;
@@ -385,8 +387,12 @@ int golang_scan(struct golang *golang, struct goroutine_list *ret_list, struct e
 	struct goroutine_list list = { .time_ns = clock_monotonic_ns() };
 	struct scan scan = { .now_ns = list.time_ns };
 	uint64_t calls = golang->memory.nr_calls;
-	int err = read_table(golang);
+	int err;
 
+	names_forget(golang);
+	err = read_table(golang);
+	if (err == -EUCLEAN && !allgs_find(golang)) /* it was a copy that has gone */
+		err = read_table(golang);
 	if (!err)
 		err = read_gs(golang, &scan);
 	if (!err && scan.nr_unreadable > golang->nr_tracked / 2)
@@ -415,4 +421,5 @@ void scan_done(struct golang *golang)
 	free(golang->pending);
 	free(golang->goroutines);
 	free(golang->window);
+	strings_free(golang->labels);
 }

@@ -10,8 +10,6 @@
 #include "probe/tracer.h"
 
 #define PLACES_MAX 512 /* of one file */
-#define INT3       0xcc
-#define NOP5       "\x0f\x1f\x44\x00\x00"
 
 /* The programs that serve one sort of call. */
 struct programs {
@@ -46,80 +44,6 @@ static struct programs programs_of(struct leakbpf *skeleton, enum sort sort)
 		return (struct programs){ skeleton->progs.heap_session, skeleton->progs.heap_entry,
 					  skeleton->progs.heap_exit };
 	}
-}
-
-/* --- does the target's memory hold what was decoded from the file? --- */
-
-static bool is_traced(pid_t pid)
-{
-	char path[64];
-	char *text __cleanup_string = NULL;
-	const char *field;
-	size_t len;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	if (io_read_file(path, 1 << 16, &text, &len))
-		return false;
-	field = strstr(text, "TracerPid:");
-	return field && strtol(field + strlen("TracerPid:"), NULL, 10) != 0;
-}
-
-/*
- * Equal bytes, or those that an attached uprobe leaves: a breakpoint, or a call in place of a 5-byte
- * nop (Linux 6.18, arch/x86/kernel/uprobes.c, arch_uprobe_optimize()). A breakpoint may as well be
- * a debugger's, which a probe must not touch.
- */
-static bool instruction_matches(const struct placement *placement, const uint8_t *memory,
-				bool traced)
-{
-	if (!memcmp(memory, placement->instruction, placement->instruction_len))
-		return true;
-	if (traced)
-		return false;
-#if defined(__x86_64__)
-	if (memory[0] == INT3)
-		return !memcmp(memory + 1, placement->instruction + 1,
-			       (size_t)placement->instruction_len - 1);
-	return placement->instruction_len == 5 && !memcmp(placement->instruction, NOP5, 5) &&
-	       memory[0] == 0xe8;
-#else
-	return false;
-#endif
-}
-
-static const struct mapping *find_text(const struct maps *maps, const struct object_plan *object,
-				       uint64_t offset)
-{
-	for (size_t i = 0; i < maps->nr_mappings; i++) {
-		const struct mapping *mapping = &maps->mappings[i];
-
-		if (mapping->dev == object->dev && mapping->inode == object->inode &&
-		    mapping->perms[2] == 'x' && offset >= mapping->file_offset &&
-		    offset - mapping->file_offset < mapping->end - mapping->start)
-			return mapping;
-	}
-	return NULL;
-}
-
-/* What places are checked against: the process's mappings and memory. */
-struct verifier {
-	const struct maps *maps;
-	int memory_fd;
-	bool traced;
-};
-
-static bool place_is_verified(const struct verifier *verifier, const struct object_plan *object,
-			      const struct site_probe *probe)
-{
-	const struct placement *placement = &probe->placement;
-	const struct mapping *text = find_text(verifier->maps, object, placement->offset);
-	uint8_t memory[sizeof(placement->instruction)];
-
-	if (!text || placement->instruction_len > sizeof(memory) ||
-	    io_pread_full(verifier->memory_fd, memory, placement->instruction_len,
-			  text->start + placement->offset - text->file_offset))
-		return false;
-	return instruction_matches(placement, memory, verifier->traced);
 }
 
 /* --- links --- */
@@ -233,7 +157,8 @@ static int verify_places(const struct verifier *verifier, struct plan *plan,
 			 const struct object_plan *object, bool *verified)
 {
 	for (size_t i = 0; i < object->nr_probes; i++) {
-		verified[i] = place_is_verified(verifier, object, &object->probes[i]);
+		verified[i] = verifier_check(verifier, object->dev, object->inode,
+					     &object->probes[i].placement);
 		if (!verified[i] &&
 		    plan_add_blind_spot(
 			    plan,
@@ -315,35 +240,38 @@ static int attach_object(struct tracer *tracer, pid_t pid, const struct verifier
 	return error;
 }
 
-static int open_verifier(pid_t pid, const struct maps *maps, struct verifier *ret_verifier)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
-	*ret_verifier = (struct verifier){ .maps = maps, .traced = is_traced(pid) };
-	ret_verifier->memory_fd = open(path, O_RDONLY | O_CLOEXEC);
-	return ret_verifier->memory_fd < 0 ? -errno : 0;
-}
-
-static int attach_objects(struct tracer *tracer, pid_t pid, const struct maps *maps,
+static int attach_objects(struct tracer *tracer, pid_t pid, const struct verifier *verifier,
 			  struct plan *plan, struct error *error)
 {
-	struct verifier verifier;
-	int code = open_verifier(pid, maps, &verifier);
+	int code = 0;
 
-	if (code)
-		return error_set(error, code, "cannot read the memory of PID %d: %s", pid,
-				 strerror(-code));
 	for (size_t i = 0; !code && i < plan->nr_objects; i++) {
 		const struct object_plan *object = &plan->objects[i];
 
-		code = attach_object(tracer, pid, &verifier, plan, object);
+		code = attach_object(tracer, pid, verifier, plan, object);
 		if (code)
 			error_set(error, code, "cannot attach to %s in PID %d: %s", object->path,
 				  pid, strerror(-code));
 	}
-	close(verifier.memory_fd);
 	return code;
+}
+
+static int attach_all(struct tracer *tracer, pid_t pid, const struct maps *maps, struct plan *plan,
+		      struct error *error)
+{
+	struct verifier verifier __attribute__((cleanup(verifier_done))) = { .memory_fd = -1 };
+	int code = verifier_open(pid, maps, &verifier);
+
+	if (code)
+		return error_set(error, code, "cannot read the memory of PID %d: %s", pid,
+				 strerror(-code));
+	code = attach_objects(tracer, pid, &verifier, plan, error);
+	if (!code)
+		code = loader_attach(tracer, pid, &verifier);
+	if (code)
+		return error_set(error, code, "cannot watch the dynamic linker of PID %d: %s", pid,
+				 strerror(-code));
+	return 0;
 }
 
 int tracer_attach(struct tracer *tracer, pid_t pid, struct plan *plan, struct error *error)
@@ -363,11 +291,5 @@ int tracer_attach(struct tracer *tracer, pid_t pid, struct plan *plan, struct er
 	if (code)
 		return error_set(error, code, "cannot prepare unwinding of PID %d: %s", pid,
 				 strerror(-code));
-	code = attach_objects(tracer, pid, &maps, plan, error);
-	if (!code)
-		code = loader_attach(tracer, pid, &maps);
-	if (code)
-		return error_set(error, code, "cannot watch the dynamic linker of PID %d: %s", pid,
-				 strerror(-code));
-	return 0;
+	return attach_all(tracer, pid, &maps, plan, error);
 }

@@ -41,7 +41,23 @@ void attachment_done(struct attachment *attachment);
 struct attachment *tracer_find(struct tracer *tracer, pid_t pid, uint64_t dev, uint64_t inode);
 /* Takes over @attachment on success. */
 int tracer_keep(struct tracer *tracer, struct attachment *attachment);
+
+/* --- verify.c --- */
+/* What places are checked against: the process's mappings and memory. */
+struct verifier {
+	const struct maps *maps; /* not owned */
+	int memory_fd;
+	bool traced; /* by a debugger */
+};
+
+int verifier_open(pid_t pid, const struct maps *maps, struct verifier *ret_verifier);
+void verifier_done(struct verifier *verifier);
+/* Does the memory hold the instruction of the file, or what a uprobe leaves of it? */
+bool verifier_check(const struct verifier *verifier, uint64_t dev, uint64_t inode,
+		    const struct placement *placement);
+
+/* --- loader.c --- */
 /* Attaches to the function that the dynamic linker calls when its list of objects has changed. */
-int loader_attach(struct tracer *tracer, pid_t pid, const struct maps *maps);
+int loader_attach(struct tracer *tracer, pid_t pid, const struct verifier *verifier);
 
 #endif
