@@ -15,38 +15,61 @@ struct {
 	__type(value, struct words);
 } path_words SEC(".maps");
 
+/* Slots hashed by one step of the loops below; they do not wait for each other. */
+#define SLOTS_PER_STEP 4
+
 struct recognise {
-	const struct path *path;
+	const __u16 *slots;
 	const struct words *words;
-	__u64 hash, bases;
+	__u32 nr;
+	__u32 first; /* index of the first slot in its sequence */
+	__u64 hash;
 };
 
 static long recognise_step(__u32 step, struct recognise *recognise)
 {
-	__u32 slot, word;
-	__u64 value;
+	__u64 hash = recognise->hash;
 
-	if (step >= PATH_SLOTS)
-		return 1;
-	slot = recognise->path->slots[step];
-	word = slot & (PATH_WORDS - 1);
-	value = recognise->words->word[word];
-	if (slot & PATH_BASE)
-		recognise->bases = hash_step(recognise->bases, value);
-	else
-		recognise->hash = hash_step(recognise->hash, value);
+#pragma unroll
+	for (__u32 i = 0; i < SLOTS_PER_STEP; i++) {
+		__u32 index = step * SLOTS_PER_STEP + i;
+
+		if (index >= recognise->nr || index >= PATH_SLOTS)
+			break;
+		hash += hash_term(
+			recognise->words->word[recognise->slots[index] & (PATH_WORDS - 1)],
+			index + recognise->first);
+	}
+	recognise->hash = hash;
 	return 0;
+}
+
+/* The hash of the words in @slots; the first one is word @first of its sequence. */
+static __always_inline __u64 slots_hash(const struct words *words, const __u16 *slots, __u32 nr,
+					__u32 first)
+{
+	struct recognise recognise = { .slots = slots, .words = words, .nr = nr, .first = first };
+
+	bpf_loop((nr + SLOTS_PER_STEP - 1) / SLOTS_PER_STEP, recognise_step, &recognise, 0);
+	return recognise.hash;
+}
+
+static __always_inline void count_recognised(void)
+{
+	__u32 zero = 0;
+	struct lb_stats *mine = bpf_map_lookup_elem(&stats, &zero);
+
+	if (mine)
+		__sync_fetch_and_add(&mine->unwind_cached, 1);
 }
 
 __noinline int unwind_recognise(struct lb_thread *thread)
 {
-	struct recognise recognise = {};
 	struct words *words;
 	struct lb_walk *walk;
 	struct path *path;
-	struct lb_stats *mine;
 	__u32 zero = 0, bytes;
-	__u64 place;
+	__u64 place, hash;
 
 	if (!thread)
 		return 0;
@@ -59,15 +82,11 @@ __noinline int unwind_recognise(struct lb_thread *thread)
 	bytes = path->words * 8;
 	if (bytes > sizeof(*words) || bpf_probe_read_user(words, bytes, (void *)walk->sp))
 		return 0;
-	recognise.path = path;
-	recognise.words = words;
-	recognise.hash = hash_step(0, walk->pc);
-	bpf_loop(path->nr_slots, recognise_step, &recognise, 0);
-	if (recognise.hash != path->hash || recognise.bases != path->bases)
+	hash = hash_term(walk->pc, 0) + slots_hash(words, path->returns, path->nr_returns, 1);
+	if (hash != path->hash ||
+	    slots_hash(words, path->bases, path->nr_bases, 0) != path->bases_hash)
 		return 0;
-	walk->stack = stack_id(recognise.hash, path->nr_frames, 0);
-	mine = bpf_map_lookup_elem(&stats, &zero);
-	if (mine)
-		__sync_fetch_and_add(&mine->unwind_cached, 1);
+	walk->stack = stack_id(hash, path->nr_returns + 1, 0);
+	count_recognised();
 	return 1;
 }

@@ -42,36 +42,58 @@ struct unwind {
 
 /* --- recording the path --- */
 
-static __always_inline void path_record(struct unwind *unwind, __u64 address, __u16 flag)
+/* The stack word that @address is, counted from where the walk began. -1: the path can not be
+ * recorded, it reaches too far. */
+static __always_inline long path_word(struct unwind *unwind, __u64 address)
+{
+	__u64 word = (address - unwind->walk->sp) / 8;
+
+	if (word >= PATH_WORDS) {
+		unwind->path = NULL;
+		return -1;
+	}
+	if (word >= unwind->path->words)
+		unwind->path->words = word + 1;
+	return word;
+}
+
+/* The return address that was read at @address decides the walk. */
+static __always_inline void path_record_return(struct unwind *unwind, __u64 address)
 {
 	struct path *path = unwind->path;
-	__u64 word = (address - unwind->walk->sp) / 8;
 	__u32 nr;
+	long word;
 
 	if (!path)
 		return;
-	nr = path->nr_slots;
-	if (nr >= PATH_SLOTS || word >= PATH_WORDS) {
-		unwind->path = NULL;
+	nr = path->nr_returns;
+	word = path_word(unwind, address);
+	if (word < 0)
 		return;
-	}
-	path->slots[nr] = word | flag;
-	path->nr_slots = nr + 1;
-	if (word >= path->words)
-		path->words = word + 1;
+	path->returns[nr & (PATH_SLOTS - 1)] = word;
+	path->nr_returns = nr + 1; /* never above LB_MAX_FRAMES */
 }
 
 /* A rule is based on bp: its value decides the walk. */
 static __always_inline void path_record_base(struct unwind *unwind)
 {
-	if (!unwind->path)
+	struct path *path = unwind->path;
+	__u32 nr;
+	long word;
+
+	if (!path)
 		return;
 	if (!unwind->bp_slot) {
-		unwind->path->needs_bp = 1;
+		path->needs_bp = 1;
 		return;
 	}
-	unwind->path->bases = hash_step(unwind->path->bases, unwind->bp);
-	path_record(unwind, unwind->bp_slot, PATH_BASE);
+	nr = path->nr_bases;
+	word = path_word(unwind, unwind->bp_slot);
+	if (word < 0)
+		return;
+	path->bases[nr & (PATH_SLOTS - 1)] = word;
+	path->bases_hash += hash_term(unwind->bp, nr);
+	path->nr_bases = nr + 1;
 }
 
 /* --- one frame --- */
@@ -239,7 +261,7 @@ static __always_inline long step_to(struct unwind *unwind, const struct caller *
 		return end_walk(unwind, LB_UNWIND_READ);
 	if (pc < TEXT_LOWEST)
 		return end_walk(unwind, LB_UNWIND_NO_MAPPING);
-	path_record(unwind, caller->cfa - 8, 0);
+	path_record_return(unwind, caller->cfa - 8);
 	if (caller->bp_at)
 		unwind->bp_slot = caller->bp_at;
 	unwind->bp = caller->bp_lost ? 0 : bp;
@@ -260,8 +282,8 @@ static __always_inline bool is_deepest(const struct unwind *unwind, __u32 rule)
 static __always_inline void push_frame(struct unwind *unwind)
 {
 	unwind->walk->frames[unwind->nr_frames & LB_MAX_FRAMES] = unwind->pc;
+	unwind->hash += hash_term(unwind->pc, unwind->nr_frames);
 	unwind->nr_frames++;
-	unwind->hash = hash_step(unwind->hash, unwind->pc);
 }
 
 /* The rule of the frame at hand; -1: no mapping. Its return address may have been replaced by that
@@ -299,12 +321,8 @@ static long unwind_step(__u32 step, struct unwind *unwind)
 	type = LB_RULE_TYPE(rule);
 	if (type == LB_RULE_NONE) /* bp also tells whether the walk ends here */
 		path_record_base(unwind);
-	if (type == LB_RULE_END)
+	if (type == LB_RULE_END || is_deepest(unwind, rule))
 		return end_walk(unwind, LB_UNWIND_COMPLETE);
-	if (is_deepest(unwind, rule)) {
-		path_record_base(unwind);
-		return end_walk(unwind, LB_UNWIND_COMPLETE);
-	}
 	if (type == LB_RULE_SIGNAL)
 		return step_signal(unwind, unwind->sp + LB_RULE_CFA(rule));
 	if (type == LB_RULE_GO || type == LB_RULE_GO_FRAME)
@@ -328,6 +346,16 @@ static __always_inline void count_end(__u32 end)
 		__sync_fetch_and_add(&mine->unwind_end[end], 1);
 }
 
+static __always_inline void path_begin(struct path *path)
+{
+	path->place = 0;
+	path->bases_hash = 0;
+	path->nr_returns = 0;
+	path->nr_bases = 0;
+	path->words = 0;
+	path->needs_bp = 0;
+}
+
 __noinline int unwind_walk(struct lb_thread *thread)
 {
 	struct unwind unwind = {};
@@ -345,13 +373,9 @@ __noinline int unwind_walk(struct lb_thread *thread)
 	unwind.sp = walk->sp;
 	unwind.bp = walk->bp;
 	unwind.end = LB_UNWIND_TOO_DEEP;
-	if (unwind.path) {
-		unwind.path->place = 0;
-		unwind.path->bases = 0;
-		unwind.path->nr_slots = 0;
-		unwind.path->words = 0;
-		unwind.path->needs_bp = 0;
-	}
+	walk->window_low = walk->window_high = 0;
+	if (unwind.path)
+		path_begin(unwind.path);
 	bpf_loop(LB_MAX_FRAMES + 1, unwind_step, &unwind, 0);
 	count_end(unwind.end);
 	walk->flags = unwind.end == LB_UNWIND_TOO_DEEP   ? LB_STACK_TRUNCATED
@@ -364,7 +388,6 @@ __noinline int unwind_walk(struct lb_thread *thread)
 	if (unwind.path && unwind.end == LB_UNWIND_COMPLETE) {
 		unwind.path->hash = unwind.hash;
 		unwind.path->bp = walk->bp;
-		unwind.path->nr_frames = unwind.nr_frames;
 		unwind.path->place = place;
 	}
 	return 0;

@@ -9,9 +9,8 @@
 
 #define RULE_CACHE_BITS 16
 #define PATH_CACHE_BITS 12
-#define PATH_SLOTS      192    /* words that decide a walk, at most */
-#define PATH_WORDS      2048   /* stack words that they may lie in: 16 KB */
-#define PATH_BASE       0x8000 /* in a slot: a saved frame pointer, not a return address */
+#define PATH_SLOTS      128  /* return addresses, and saved frame pointers, of a path at most */
+#define PATH_WORDS      2048 /* stack words that they may lie in: 16 KB */
 
 struct cached_rule {
 	__u64 key; /* of the place, xor rule */
@@ -28,15 +27,16 @@ extern struct rule_cache_map rule_cache SEC(".maps");
 
 /* A walk that was complete, to be recognised. */
 struct path {
-	__u64 place; /* what the walk started from: pc, sp, process, generation; 0: no path */
-	__u64 bp;    /* the frame pointer it started with, if needs_bp */
-	__u64 hash;  /* of the return addresses */
-	__u64 bases; /* hash of the saved frame pointers that rules were based on */
-	__u16 nr_slots;
-	__u16 nr_frames;
-	__u16 words; /* stack words to read */
+	__u64 place;      /* where the walk started: pc, sp, process, generation; 0: no path */
+	__u64 bp;         /* the frame pointer it started with, if needs_bp */
+	__u64 hash;       /* of the frames */
+	__u64 bases_hash; /* of the saved frame pointers that rules were based on */
 	__u16 needs_bp;
-	__u16 slots[PATH_SLOTS]; /* word offsets from sp, in the order of the walk */
+	__u16 words; /* stack words to read */
+	__u16 nr_returns;
+	__u16 nr_bases;
+	__u16 returns[PATH_SLOTS]; /* words, counted from sp, that hold the return addresses ... */
+	__u16 bases[PATH_SLOTS];   /* ... and the saved frame pointers */
 };
 
 struct path_cache_map {
@@ -46,6 +46,17 @@ struct path_cache_map {
 	__type(value, struct path);
 };
 extern struct path_cache_map path_cache SEC(".maps");
+
+/*
+ * What word @index of a sequence contributes to its hash: the sum of all. The terms do not depend on
+ * each other, so that a processor works on several at once. The constants are those of SplitMix64.
+ */
+static __always_inline __u64 hash_term(__u64 word, __u64 index)
+{
+	__u64 term = (word + index * 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL;
+
+	return (term ^ (term >> 32)) * 0x94d049bb133111ebULL;
+}
 
 /* The rule for @pc by its segment and table (rules.bpf.c); -1: no mapping. */
 long rule_lookup(__u64 pc);
@@ -121,9 +132,8 @@ static __always_inline struct path *path_find(struct lb_walk *walk, __u64 place)
 	__u64 second = 0;
 	__u32 index;
 
-	walk->window_low = walk->window_high = 0;
 	if (rule >= 0 && LB_RULE_TYPE(rule) == LB_RULE_SP)
-		window_read(walk, walk->sp + LB_RULE_CFA(rule) - 8, &second);
+		read_word(walk->sp + LB_RULE_CFA(rule) - 8, &second);
 	index = hash_step(place, second) >> (64 - PATH_CACHE_BITS);
 	return bpf_map_lookup_elem(&path_cache, &index);
 }
