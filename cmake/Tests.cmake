@@ -174,11 +174,15 @@ if(NOT LEAKBPF_FUZZ AND NOT LEAKBPF_SANITIZE AND NOT LEAKBPF_ANALYZE)
 	add_custom_target(fuzz COMMAND ${CMAKE_CTEST_COMMAND} --output-on-failure -L fuzz)
 	foreach(source ${fuzzers})
 		get_filename_component(name ${source} NAME_WE)
+		set(runs 100000)
+		if(name STREQUAL fuzz_ehframe)
+			set(runs 1000000)
+		endif()
 		set(found ${CMAKE_BINARY_DIR}/corpus/${name})
 		file(MAKE_DIRECTORY ${found})
 		file(GLOB seeds tests/fuzz/corpus/${name})
 		add_test(NAME fuzz.${name} COMMAND ${CMAKE_BINARY_DIR}/with-clang/${name}
-			-runs=100000 -max_total_time=60 -timeout=20 -rss_limit_mb=1024
+			-runs=${runs} -max_total_time=120 -timeout=20 -rss_limit_mb=1024
 			-print_final_stats=1 ${found} ${seeds})
 		set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 300
 			FIXTURES_REQUIRED clang_build)

@@ -6,7 +6,8 @@ import os
 import time
 
 from harness import (Observer, Skip, Workload, check_conservation, check_expectations,
-                     check_unharmed, describe, observe, require, simple_name, text_differences)
+                     check_unharmed, describe, observe, require, simple_name, text_differences,
+                     total)
 from registry import test
 
 SERVER_S = 10  # how long the server works: enough polls for a verdict
@@ -161,6 +162,26 @@ def inlined_frames():
         with open(frames[0]["file"], encoding="utf-8") as source:
             line = source.read().splitlines()[frames[0]["line"] - 1]
         require("the leaking line" in line, f"line {frames[0]['line']} is {line!r}")
+        workload.end()
+
+
+CALLERS = {"dynamic": "callers", "static": "callers_static"}
+
+
+@test(over=CALLERS)
+def callers(program):
+    """Whoever calls strdup, asprintf, operator new or std::string without frame pointers is found,
+    on a complete stack. What asprintf allocates besides the text is its own business."""
+    with Workload(program) as workload:
+        report = observe(workload, "go")
+        check_expectations(report, workload)
+        texts = report.at("heap", "leak_asprintf", {program})
+        require(total(texts)[0] == 100, f"asprintf: {total(texts)}")
+        for finding in report.of("heap"):
+            names = [simple_name(frame["function"]) for frame in finding["stack"]]
+            require("main" in names and not finding["stack_incomplete"],
+                    f"not complete: {names}")
+        require(not report.losses(), f"losses: {report.losses()}")
         workload.end()
 
 

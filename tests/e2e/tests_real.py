@@ -60,6 +60,17 @@ def redis_server():
             server.wait(DEADLINE_S)
 
 
+def check_unwinding(report):
+    """Every stack complete; tables under 3 MB, made in less than 300 ms."""
+    unwind = report.document["unwind"]
+    print(f"unwinding: {unwind}")
+    bad = {name: unwind[name] for name in ("no_mapping", "bad_rule", "read", "no_progress",
+                                           "frame_pointer") if unwind[name]}
+    require(unwind["complete"] and not bad, f"stacks not complete: {bad}")
+    require(unwind["table_bytes"] < 3e6, f"{unwind['table_bytes']} bytes of unwind tables")
+    require(unwind["parse_ms"] < 300, f"unwind tables took {unwind['parse_ms']} ms")
+
+
 def watch_redis(server, socket):
     with Observer("-i", "5", pid=server.pid) as observer:
         observer.wait_ready()
@@ -74,6 +85,7 @@ def watch_redis(server, socket):
         flagged = report.flagged(("leaking",))
         require(not flagged, "flagged: " + "; ".join(map(describe, flagged)))
         check_conservation(report, in_flight=4)
+        check_unwinding(report)
         require(server.poll() is None, f"redis is dead: {server.returncode}")
         require(redis(socket, "SET", "after", "watch") == "OK", "redis does not work any more")
         require(not text_differences(server.pid), "breakpoints left in redis")

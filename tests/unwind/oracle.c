@@ -3,9 +3,10 @@
  * Compares the unwinder with libdwfl: starts a program, stops its threads at calls of malloc, and
  * lets libdwfl unwind the same stopped thread. Every frame must be equal.
  *
- *	oracle [-n SAMPLES] [-e EVERY] [-s SECONDS] [-l LOAD] [-d] PROGRAM [ARGUMENTS...]
+ *	oracle [-n SAMPLES] [-e EVERY] [-s SECONDS] [-l LOAD] [-m MB] [-d] PROGRAM [ARGUMENTS...]
  *
- * -e: one of EVERY calls is compared; -l: a command that makes PROGRAM work; -d: stacks may be
+ * -e: one of EVERY calls is compared; -l: a command that makes PROGRAM work; -m: the unwind tables
+ * of the process may take that many megabytes (default 30); -d: stacks may be
  * deeper than what is kept of them. Exit status 0: all equal and complete.
  */
 #include <elfutils/libdwfl.h>
@@ -31,7 +32,7 @@
 extern char **environ;
 
 struct arguments {
-	unsigned long samples, every, seconds;
+	unsigned long samples, every, seconds, table_mb;
 	const char *load;
 	bool deep;
 	char **command;
@@ -340,6 +341,7 @@ static void run(struct oracle *oracle)
 static int report(const struct oracle *oracle)
 {
 	const struct unwind_oracle *skeleton = oracle->skeleton;
+	struct unwind_totals totals;
 	unsigned long ended = oracle->complete + (oracle->arguments.deep ? oracle->truncated : 0);
 	bool good = oracle->compared >= oracle->arguments.samples &&
 		    oracle->equal == oracle->compared && ended == oracle->compared &&
@@ -354,21 +356,28 @@ static int report(const struct oracle *oracle)
 	printf("  %llu calls, %llu recognised without a walk, %llu of them wrongly\n",
 	       skeleton->bss->oracle_hits, skeleton->bss->oracle_recognised,
 	       skeleton->bss->oracle_wrong);
-	return good ? 0 : 1;
+	unwinder_totals(oracle->unwinder, &totals);
+	printf("  unwind tables: %zu files, %zu rows, %.2f MB, made in %.1f ms\n", totals.nr_tables,
+	       totals.nr_rows, (double)totals.row_bytes / 1e6, (double)totals.parse_ns / 1e6);
+	return good && totals.row_bytes < oracle->arguments.table_mb * 1000000 ? 0 : 1;
 }
 
 static int parse(int argc, char **argv, struct arguments *ret_arguments)
 {
-	struct arguments arguments = { .samples = 1000, .every = 1, .seconds = 120 };
+	struct arguments arguments = {
+		.samples = 1000, .every = 1, .seconds = 120, .table_mb = 30
+	};
 	int option;
 
-	while ((option = getopt(argc, argv, "+n:e:s:l:d")) != -1) {
+	while ((option = getopt(argc, argv, "+n:e:s:l:m:d")) != -1) {
 		if (option == 'n')
 			arguments.samples = strtoul(optarg, NULL, 10);
 		else if (option == 'e')
 			arguments.every = strtoul(optarg, NULL, 10);
 		else if (option == 's')
 			arguments.seconds = strtoul(optarg, NULL, 10);
+		else if (option == 'm')
+			arguments.table_mb = strtoul(optarg, NULL, 10);
 		else if (option == 'l')
 			arguments.load = optarg;
 		else if (option == 'd')
@@ -389,8 +398,9 @@ int main(int argc, char **argv)
 	int status;
 
 	if (parse(argc, argv, &oracle.arguments)) {
-		fprintf(stderr, "usage: oracle [-n SAMPLES] [-e EVERY] [-s SECONDS] [-l LOAD] [-d] "
-				"PROGRAM [ARGUMENTS...]\n");
+		fprintf(stderr,
+			"usage: oracle [-n SAMPLES] [-e EVERY] [-s SECONDS] [-l LOAD] [-m MB] [-d] "
+			"PROGRAM [ARGUMENTS...]\n");
 		return 2;
 	}
 	if (geteuid()) {
