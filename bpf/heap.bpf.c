@@ -65,7 +65,8 @@ static __always_inline int heap_enter(struct pt_regs *ctx)
 }
 
 /* The old block of a realloc is closed if the call succeeded; realloc(p, 0) that returns NULL has
- * freed it, but not one whose size overflows to 0. A block that another thread got at the same address meanwhile is younger. */
+ * freed it, but not one whose size overflows to 0. A block that another thread got at the same
+ * address meanwhile is younger. */
 static __always_inline void heap_close_old(const struct lb_inflight *call, __u64 block)
 {
 	if (cookie_call(call->cookie) != LB_CALL_REALLOC || !call->a)

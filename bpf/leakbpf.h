@@ -43,8 +43,8 @@ enum lb_count {
 
 /* Losses: each drops one event, or a part of it, and is shown by name in every report. */
 enum lb_loss {
-	LB_LOSS_THREAD, /* no per-thread scratch could be had */
-	LB_LOSS_MAY_THROW, /* a C++ allocation that may fail: its return is left alone, see bpf/limits.bpf.h */
+	LB_LOSS_THREAD,     /* no per-thread scratch could be had */
+	LB_LOSS_MAY_THROW,  /* a C++ allocation that may fail is left alone: limits.bpf.h */
 	LB_LOSS_ABANDONED,  /* a call left without returning (longjmp, exception, thread exit) */
 	LB_LOSS_LIVE_FULL,  /* the live map is at its limit; the loader raises the sampling */
 	LB_LOSS_LIVE_NOMEM, /* the kernel had no memory for a live entry */

@@ -139,6 +139,16 @@ def abandon(program):
 
 
 @test()
+def own_operators():
+    """An operator new of the program's own throws when it likes: it is left alone, and that told."""
+    with Workload("thrower") as workload:
+        report = observe(workload, "go 30")
+        spots = report.document["targets"][0]["blind_spots"]
+        require(any("operator new" in spot for spot in spots), f"blind spots: {spots}")
+        workload.end()
+
+
+@test()
 def short_threads():
     with Workload("threads") as workload:
         report = observe(workload, "go 50")

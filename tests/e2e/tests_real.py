@@ -51,7 +51,8 @@ def redis_server():
         socket = os.path.join(directory, "socket")
         server = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly",
-             "no", "--dir", directory, "--slowlog-log-slower-than", "0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+             "no", "--dir", directory, "--slowlog-log-slower-than", "0"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_for(lambda: redis(socket, "PING") == "PONG", "redis to answer")
             watch_redis(server, socket)

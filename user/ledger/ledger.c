@@ -377,7 +377,7 @@ static int thin(struct ledger *ledger)
 int ledger_relieve(struct ledger *ledger)
 {
 	uint64_t limit = ledger->max_live / 4 * 3, hits = 0;
-	struct lb_stats stats;
+	struct lb_stats stats = { 0 };
 	int error = stats_read(ledger, &stats);
 
 	if (error)
