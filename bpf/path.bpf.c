@@ -68,7 +68,7 @@ __noinline int unwind_recognise(struct lb_thread *thread)
 	struct words *words;
 	struct lb_walk *walk;
 	struct path *path;
-	__u32 zero = 0, bytes;
+	__u32 zero = 0, bytes, nr;
 	__u64 place, hash;
 
 	if (!thread)
@@ -82,11 +82,13 @@ __noinline int unwind_recognise(struct lb_thread *thread)
 	bytes = path->words * 8;
 	if (bytes > sizeof(*words) || bpf_probe_read_user(words, bytes, (void *)walk->sp))
 		return 0;
-	hash = hash_term(walk->pc, 0) + slots_hash(words, path->returns, path->nr_returns, 1);
+	nr = path->nr_returns; /* read once: another thread may record its path here meanwhile */
+	barrier_var(nr);
+	hash = hash_term(walk->pc, 0) + slots_hash(words, path->returns, nr, 1);
 	if (hash != path->hash ||
 	    slots_hash(words, path->bases, path->nr_bases, 0) != path->bases_hash)
 		return 0;
-	walk->stack = stack_id(hash, path->nr_returns + 1, 0);
+	walk->stack = stack_id(hash, nr + 1, 0);
 	count_recognised();
 	return 1;
 }

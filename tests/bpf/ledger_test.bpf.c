@@ -3,7 +3,7 @@
 #include "ledger.bpf.h"
 #include "stack.bpf.h"
 
-enum operation { OP_OPEN, OP_CLOSE, OP_CLOSE_RANGE, OP_CAPTURE };
+enum operation { OP_OPEN, OP_CLOSE, OP_CLOSE_RANGE, OP_CAPTURE, OP_CUT_RANGES };
 
 struct request {
 	__u32 operation;
@@ -54,6 +54,8 @@ int run_request(struct request *request)
 		return ledger_close(request->kind, request->id, ~0ULL);
 	case OP_CLOSE_RANGE:
 		return ledger_close_range(request->id, request->weight, ~0ULL);
+	case OP_CUT_RANGES:
+		return ledger_cut_ranges(request->id, request->weight, ~0ULL);
 	case OP_CAPTURE:
 		stack_capture(thread, request->pc, request->sp, request->bp);
 		request->ret_stack = thread->walk.stack;

@@ -18,11 +18,12 @@
 
 #include "ledger_test.skel.h"
 
-#define MAX_LIVE  256
-#define MAX_SITES 64
-#define PAGE      4096ULL
+#define MAX_LIVE   256
+#define MAX_RANGES 16
+#define MAX_SITES  64
+#define PAGE       4096ULL
 
-enum operation { OP_OPEN, OP_CLOSE, OP_CLOSE_RANGE, OP_CAPTURE };
+enum operation { OP_OPEN, OP_CLOSE, OP_CLOSE_RANGE, OP_CAPTURE, OP_CUT_RANGES };
 
 /* struct request of ledger_test.bpf.c */
 struct request {
@@ -116,6 +117,7 @@ static int setup(void **state)
 	bpf_object__for_each_program(program, skeleton->obj) bpf_program__set_autoload(
 		program, !strcmp(bpf_program__section_name(program), "syscall"));
 	bpf_map__set_max_entries(skeleton->maps.live, MAX_LIVE);
+	bpf_map__set_max_entries(skeleton->maps.ranges, MAX_RANGES);
 	bpf_map__set_max_entries(skeleton->maps.sites, MAX_SITES);
 	bpf_map__set_max_entries(skeleton->maps.frames, MAX_SITES * 3);
 	skeleton->rodata->config.max_sites = MAX_SITES;
@@ -366,6 +368,62 @@ static void one_unmap_closes_many(void **state)
 	assert_int_equal(site_of(skeleton, LB_KIND_MMAP, 7).closed, 8);
 }
 
+/* What takes the place of ranges closes them; where none was, that is not a close without a match. */
+static void what_is_replaced_is_closed(void **state)
+{
+	struct ledger_test *skeleton = *state;
+	struct request request = { .operation = OP_CUT_RANGES };
+	struct lb_stats stats;
+
+	open_thing(skeleton, LB_KIND_MMAP, 100 * PAGE, 8 * PAGE, 7);
+	request.id = 50 * PAGE;
+	request.weight = 50 * PAGE;
+	assert_int_equal(run(skeleton->progs.run_request, &request, sizeof(request)), 0);
+	request.id = 104 * PAGE;
+	request.weight = 2 * PAGE;
+	assert_int_equal(run(skeleton->progs.run_request, &request, sizeof(request)), 1);
+	assert_int_equal(site_of(skeleton, LB_KIND_MMAP, 7).closed_weight, 2 * PAGE);
+	stats = stats_of(skeleton);
+	assert_int_equal(stats.count[LB_KIND_MMAP][LB_COUNT_CLOSES], 1);
+	assert_int_equal(stats.count[LB_KIND_MMAP][LB_COUNT_PARTIAL], 1);
+	assert_int_equal(stats.count[LB_KIND_MMAP][LB_COUNT_UNMATCHED], 0);
+}
+
+/* The rest behind a hole finds the map full: its bytes are not followed any more, its object is. */
+static void rest_without_room_keeps_the_law(void **state)
+{
+	struct ledger_test *skeleton = *state;
+	struct lb_site site;
+
+	for (__u64 i = 0; i < MAX_RANGES; i++)
+		open_thing(skeleton, LB_KIND_MMAP, (100 + 10 * i) * PAGE, 8 * PAGE, 7);
+	close_range_of(skeleton, 103 * PAGE, 2 * PAGE);
+	site = site_of(skeleton, LB_KIND_MMAP, 7);
+	assert_int_equal(site.untracked, 0);
+	assert_int_equal(site.untracked_weight, 3 * PAGE);
+	assert_int_equal(stats_of(skeleton).loss[LB_KIND_MMAP][LB_LOSS_LIVE_FULL], 0);
+	close_range_of(skeleton, 0, 1000 * PAGE);
+	site = site_of(skeleton, LB_KIND_MMAP, 7);
+	assert_int_equal(site.closed, MAX_RANGES);
+	assert_int_equal(site.closed_weight + site.untracked_weight, site.opened_weight);
+}
+
+/* Sampling makes room among blocks; mappings, which are cut in parts, are all followed. */
+static void mappings_are_not_sampled(void **state)
+{
+	struct ledger_test *skeleton = *state;
+
+	skeleton->bss->control.sample_shift = 8;
+	for (__u64 i = 0; i < MAX_RANGES; i++) {
+		open_thing(skeleton, LB_KIND_MMAP, (100 + i) * PAGE, PAGE, 7);
+		open_thing(skeleton, LB_KIND_HEAP, (100 + i) * PAGE, PAGE, 7);
+	}
+	assert_int_equal(site_of(skeleton, LB_KIND_MMAP, 7).untracked, 0);
+	assert_true(site_of(skeleton, LB_KIND_HEAP, 7).untracked > 0);
+	close_range_of(skeleton, 0, 1000 * PAGE);
+	assert_int_equal(site_of(skeleton, LB_KIND_MMAP, 7).closed, MAX_RANGES);
+}
+
 /* --- walks over a frame-pointer chain that the test lays out --- */
 
 #define CHAIN_FRAMES 200
@@ -459,6 +517,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(closing_a_process_keeps_the_law, setup, teardown),
 		cmocka_unit_test_setup_teardown(ranges_are_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_unmap_closes_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_replaced_is_closed, setup, teardown),
+		cmocka_unit_test_setup_teardown(rest_without_room_keeps_the_law, setup, teardown),
+		cmocka_unit_test_setup_teardown(mappings_are_not_sampled, setup, teardown),
 		cmocka_unit_test_setup_teardown(walks_follow_the_chain, setup, teardown),
 		cmocka_unit_test_setup_teardown(walks_end_at_damage, setup, teardown),
 		cmocka_unit_test_setup_teardown(walks_reach_the_end_of_memory, setup, teardown),

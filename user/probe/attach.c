@@ -170,14 +170,37 @@ static int verify_places(const struct verifier *verifier, struct plan *plan,
 	return 0;
 }
 
+static bool environment_has(pid_t pid, const char *name)
+{
+	char path[64];
+	char *text __cleanup_string = NULL;
+	size_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
+	return io_read_file(path, 1 << 22, &text, &len) || memmem(text, len, name, strlen(name));
+}
+
+/*
+ * Do the functions of @object that throw do so only when the kernel refuses memory? Others cannot
+ * be foreseen: an allocator of the program's own, and tcmalloc when it was given a limit
+ * (gperftools 2.10, src/page_heap.cc, FLAGS_tcmalloc_heap_limit_mb).
+ */
+static bool fails_with_kernel(pid_t pid, const struct object_plan *object)
+{
+	if (!object->allocator || !strcmp(object->allocator, "custom"))
+		return false;
+	return strcmp(object->allocator, "tcmalloc") != 0 ||
+	       !environment_has(pid, "TCMALLOC_HEAP_LIMIT_MB=");
+}
+
 /* An exception cannot pass a probed return (bpf/limits.bpf.h). Where calls that may fail cannot be
  * left out one by one, functions that throw are left out altogether, and that is told. */
-static int spare_throwers(const struct tracer *tracer, struct plan *plan,
+static int spare_throwers(const struct tracer *tracer, pid_t pid, struct plan *plan,
 			  const struct object_plan *object, bool *verified)
 {
 	size_t nr = 0;
 
-	if (tracer->may_throw)
+	if (tracer->may_throw && fails_with_kernel(pid, object))
 		return 0;
 	for (size_t i = 0; i < object->nr_probes; i++) {
 		if (!object->probes[i].call->throws)
@@ -189,8 +212,9 @@ static int spare_throwers(const struct tracer *tracer, struct plan *plan,
 			    plan,
 			    "C++ allocations by operator new of %s are not watched: it "
 			    "throws when it fails, and an exception cannot pass a probe "
-			    "on its return (session probes without strict overcommit can "
-			    "be told apart)",
+			    "on its return (calls that may fail can be told apart with "
+			    "session probes, without strict overcommit, for jemalloc, mimalloc "
+			    "and tcmalloc without a limit of its own)",
 			    object->path)
 		  : 0;
 }
@@ -227,7 +251,7 @@ static int attach_object(struct tracer *tracer, pid_t pid, const struct verifier
 		return -E2BIG;
 	error = verify_places(verifier, plan, object, verified);
 	if (!error)
-		error = spare_throwers(tracer, plan, object, verified);
+		error = spare_throwers(tracer, pid, plan, object, verified);
 	if (error || tracer_find(tracer, pid, object->dev, object->inode))
 		return error;
 	error = attachment_begin(pid, object, &attachment);

@@ -18,6 +18,7 @@
 
 struct space {
 	pid_t pid;
+	bool stale; /* what the kernel has is older than this */
 	struct unwind_space space;
 };
 
@@ -217,13 +218,15 @@ int unwinder_refresh(struct unwinder *unwinder, pid_t pid)
 	if (!space)
 		return -ENOMEM;
 	error = unwind_space_refresh(&space->space, &unwinder->tables, pid);
-	if (error <= 0)
+	if (error < 0 || (!error && !space->stale))
 		return error;
+	space->stale = true;
 	error = load_tables(unwinder);
 	if (!error)
 		error = load_space(unwinder, space);
 	if (error)
 		return error;
+	space->stale = false;
 	__atomic_fetch_add(&unwinder->maps.control->generation, 1, __ATOMIC_RELEASE);
 	sweep_tables(unwinder);
 	return 1;
