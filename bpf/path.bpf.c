@@ -16,7 +16,7 @@ struct {
 } path_words SEC(".maps");
 
 /* Slots hashed by one step of the loops below; they do not wait for each other. */
-#define SLOTS_PER_STEP 4
+#define SLOTS_PER_STEP 8
 
 struct recognise {
 	const __u16 *slots;

@@ -11,6 +11,7 @@
  * CPU time of the thread per pair: the least and the median of that many short batches. The depth
  * is the one that was measured: the program cannot do with less than a few frames.
  */
+#include <execinfo.h>
 #include <time.h>
 
 #include "workload.h"
@@ -21,8 +22,9 @@
 #define MAX_BATCHES   8192
 #define NS_PER_SECOND 1000000000ULL
 #define FRAMES_BELOW  3 /* frames that descend() has below itself: measure, run_batch, malloc's */
+#define MAX_FRAMES    256
 
-static void **main_frame; /* where main's frame pointer points */
+static unsigned int frames_above; /* of main: what calls it */
 static unsigned int depth = 12;
 static double costs_ns[MAX_BATCHES]; /* of a pair, batch by batch */
 
@@ -35,14 +37,12 @@ static uint64_t now_ns(clockid_t clock)
 	return (uint64_t)time.tv_sec * NS_PER_SECOND + (uint64_t)time.tv_nsec;
 }
 
-/* Frames from @frame to main's, both counted. */
-static unsigned int frames_to_main(void **frame)
+/* Frames from the caller's to main's, both counted. Works without frame pointers, too. */
+SITE static unsigned int frames_to_main(void)
 {
-	unsigned int nr = 1;
+	void *frames[MAX_FRAMES];
 
-	for (; frame < main_frame; frame = *frame)
-		nr++;
-	return nr;
+	return (unsigned int)backtrace(frames, MAX_FRAMES) - 1 - frames_above;
 }
 
 /* Runs @pairs pairs; returns the CPU time of one in ns. */
@@ -92,14 +92,13 @@ SITE static void measure(long milliseconds)
 	while (nr < MAX_BATCHES && now_ns(CLOCK_MONOTONIC) < end);
 	qsort(costs_ns, nr, sizeof(*costs_ns), compare);
 	workload_say("MEASURED depth=%u pairs=%ld batches=%zu min_ns=%.2f median_ns=%.2f",
-		     frames_to_main(__builtin_frame_address(0)) + FRAMES_BELOW - 1, pairs, nr,
-		     costs_ns[0], costs_ns[nr / 2]);
+		     frames_to_main() + FRAMES_BELOW - 1, pairs, nr, costs_ns[0], costs_ns[nr / 2]);
 }
 
 /* Calls itself until the stack is deep enough, and measures there. */
 SITE static void descend(long milliseconds)
 {
-	if (frames_to_main(__builtin_frame_address(0)) + FRAMES_BELOW < depth)
+	if (frames_to_main() + FRAMES_BELOW < depth)
 		descend(milliseconds);
 	else
 		measure(milliseconds);
@@ -118,6 +117,8 @@ static const struct workload_phase phases[] = {
 
 int main(void)
 {
-	main_frame = __builtin_frame_address(0);
+	void *frames[MAX_FRAMES];
+
+	frames_above = (unsigned int)backtrace(frames, MAX_FRAMES) - 1;
 	return WORKLOAD_SERVE(phases);
 }
