@@ -16,7 +16,7 @@ struct {
 } path_words SEC(".maps");
 
 /* Slots hashed by one step of the loops below; they do not wait for each other. */
-#define SLOTS_PER_STEP 8
+#define SLOTS_PER_STEP 16
 
 struct recognise {
 	const __u16 *slots;
@@ -50,7 +50,8 @@ static __always_inline __u64 slots_hash(const struct words *words, const __u16 *
 {
 	struct recognise recognise = { .slots = slots, .words = words, .nr = nr, .first = first };
 
-	bpf_loop((nr + SLOTS_PER_STEP - 1) / SLOTS_PER_STEP, recognise_step, &recognise, 0);
+	if (nr)
+		bpf_loop((nr + SLOTS_PER_STEP - 1) / SLOTS_PER_STEP, recognise_step, &recognise, 0);
 	return recognise.hash;
 }
 
@@ -69,13 +70,14 @@ __noinline int unwind_recognise(struct lb_thread *thread)
 	struct lb_walk *walk;
 	struct path *path;
 	__u32 zero = 0, bytes, nr;
-	__u64 place, hash;
+	__u64 seed, place, hash;
 
 	if (!thread)
 		return 0;
 	walk = &thread->walk;
-	place = path_place(walk);
-	path = path_find(walk, place);
+	seed = key_seed();
+	place = path_place(walk, seed);
+	path = path_find(walk, seed, place);
 	words = bpf_map_lookup_elem(&path_words, &zero);
 	if (!path || !words || path->place != place || (path->needs_bp && path->bp != walk->bp))
 		return 0;

@@ -365,10 +365,10 @@ __noinline int unwind_walk(struct lb_thread *thread)
 	if (!thread)
 		return -1;
 	walk = &thread->walk;
-	place = path_place(walk);
-	unwind.walk = walk;
-	unwind.path = path_find(walk, place);
 	unwind.seed = key_seed();
+	place = path_place(walk, unwind.seed);
+	unwind.walk = walk;
+	unwind.path = path_find(walk, unwind.seed, place);
 	unwind.pc = walk->pc;
 	unwind.sp = walk->sp;
 	unwind.bp = walk->bp;

@@ -119,16 +119,16 @@ static __always_inline int window_peek(struct lb_walk *walk, __u64 address, __u6
 	return 0;
 }
 
-static __always_inline __u64 path_place(const struct lb_walk *walk)
+static __always_inline __u64 path_place(const struct lb_walk *walk, __u64 seed)
 {
-	return hash_step(hash_step(key_seed(), walk->pc), walk->sp) | 1;
+	return hash_step(hash_step(seed, walk->pc), walk->sp) | 1;
 }
 
 /* The place of the cache for the path that starts like @walk. Its second return address, when the
  * rule for the first tells where it is, tells apart paths that begin alike. */
-static __always_inline struct path *path_find(struct lb_walk *walk, __u64 place)
+static __always_inline struct path *path_find(struct lb_walk *walk, __u64 seed, __u64 place)
 {
-	long rule = rule_find(key_seed(), walk->pc - 1);
+	long rule = rule_find(seed, walk->pc - 1);
 	__u64 second = 0;
 	__u32 index;
 

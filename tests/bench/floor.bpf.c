@@ -43,14 +43,13 @@ int floor_stackid(struct pt_regs *ctx)
 	return 0;
 }
 
-/* The product's stack walk, which begins at a return address. */
+/* The product's stack walk, at a return as in the product. */
 SEC("uprobe.multi")
 int floor_walk(struct pt_regs *ctx)
 {
 	struct lb_thread *thread = thread_get();
-	__u64 sp = PT_REGS_SP(ctx), caller;
 
-	if (thread && !bpf_probe_read_user(&caller, sizeof(caller), (void *)sp))
-		stack_capture(thread, caller, sp + 8, PT_REGS_FP(ctx));
+	if (thread)
+		stack_capture(thread, PT_REGS_IP(ctx), PT_REGS_SP(ctx), PT_REGS_FP(ctx));
 	return 0;
 }

@@ -6,6 +6,7 @@
  * PROGRAM: floor    empty, entry and return of all that allocates and entry of all that frees
  *          entry    empty, entry of malloc alone
  *          stackid  the same with bpf_get_stackid()
+ *          exit     empty, return of malloc alone
  *          walk     the same with leakbpf's own stack walk
  * MODE: auto, session, multi or perf.
  */
@@ -174,7 +175,7 @@ static int attach_object(struct bench *bench, const struct object_plan *object, 
 	if (error)
 		return error;
 	bench->nr_links++;
-	bench->nr_places += at_return ? 0 : places.nr;
+	bench->nr_places += at_return && choice == CHOICE_ALLOCATES ? 0 : places.nr;
 	return 0;
 }
 
@@ -211,15 +212,17 @@ static int attach_floor(struct bench *bench)
 
 static int attach_at_malloc(struct bench *bench, const char *what)
 {
+	bool unwinds = !strcmp(what, "walk");
+	bool at_return = unwinds || !strcmp(what, "exit");
 	char name[32];
 	const char *names[] = { name };
 	int error;
 
 	snprintf(name, sizeof(name), "floor_%s", what);
 	error = load(bench, names, ARRAY_SIZE(names));
-	if (!error && !strcmp(what, "walk"))
+	if (!error && unwinds)
 		error = open_unwinder(bench);
-	return error ?: attach(bench, name, CHOICE_MALLOC, false);
+	return error ?: attach(bench, name, CHOICE_MALLOC, at_return);
 }
 
 static int run(struct bench *bench, const char *what, const char *mode)
@@ -249,7 +252,7 @@ int main(int argc, char **argv)
 	struct bench bench __attribute__((cleanup(bench_done))) = { 0 };
 
 	if (argc != 4) {
-		fprintf(stderr, "usage: bench_floor floor|entry|stackid|walk "
+		fprintf(stderr, "usage: bench_floor floor|entry|stackid|exit|walk "
 				"auto|session|multi|perf PID\n");
 		return 2;
 	}
