@@ -21,8 +21,10 @@ struct {
 struct recognise {
 	const __u16 *slots;
 	const struct words *words;
+	__u32 nr_words; /* that were read: the others are of earlier stacks */
 	__u32 nr;
 	__u32 first; /* index of the first slot in its sequence */
+	bool failed;
 	__u64 hash;
 };
 
@@ -32,27 +34,33 @@ static long recognise_step(__u32 step, struct recognise *recognise)
 
 #pragma unroll
 	for (__u32 i = 0; i < SLOTS_PER_STEP; i++) {
-		__u32 index = step * SLOTS_PER_STEP + i;
+		__u32 index = step * SLOTS_PER_STEP + i, word;
 
 		if (index >= recognise->nr || index >= PATH_SLOTS)
 			break;
-		hash += hash_term(
-			recognise->words->word[recognise->slots[index] & (PATH_WORDS - 1)],
-			index + recognise->first);
+		word = recognise->slots[index];
+		if (word >= recognise->nr_words) {
+			recognise->failed = true;
+			return 1;
+		}
+		hash += hash_term(recognise->words->word[word & (PATH_WORDS - 1)],
+				  index + recognise->first);
 	}
 	recognise->hash = hash;
 	return 0;
 }
 
-/* The hash of the words in @slots; the first one is word @first of its sequence. */
-static __always_inline __u64 slots_hash(const struct words *words, const __u16 *slots, __u32 nr,
+/* Adds the hash of the words in @slots; the first one is word @first of its sequence. */
+static __always_inline __u64 slots_hash(struct recognise *recognise, const __u16 *slots, __u32 nr,
 					__u32 first)
 {
-	struct recognise recognise = { .slots = slots, .words = words, .nr = nr, .first = first };
-
+	recognise->slots = slots;
+	recognise->nr = nr;
+	recognise->first = first;
+	recognise->hash = 0;
 	if (nr)
-		bpf_loop((nr + SLOTS_PER_STEP - 1) / SLOTS_PER_STEP, recognise_step, &recognise, 0);
-	return recognise.hash;
+		bpf_loop((nr + SLOTS_PER_STEP - 1) / SLOTS_PER_STEP, recognise_step, recognise, 0);
+	return recognise->hash;
 }
 
 static __always_inline void count_recognised(void)
@@ -64,13 +72,31 @@ static __always_inline void count_recognised(void)
 		__sync_fetch_and_add(&mine->unwind_cached, 1);
 }
 
+/* Does the stack hold what made @path the path that it is? Then the hash of its frames is returned.
+ * Everything is read once and used only as far as the hashes vouch for it. */
+static __always_inline bool path_matches(const struct path *path, const struct lb_walk *walk,
+					 struct recognise *recognise, __u32 nr_returns,
+					 __u64 *ret_hash)
+{
+	__u64 hash, bases;
+
+	hash = hash_term(walk->pc, 0) + slots_hash(recognise, path->returns, nr_returns, 1);
+	if (hash != path->hash)
+		return false;
+	bases = slots_hash(recognise, path->bases, path->nr_bases, 0);
+	*ret_hash = hash;
+	return !recognise->failed &&
+	       path->check == path_check(hash, bases, path->needs_bp != 0, walk->bp);
+}
+
 __noinline int unwind_recognise(struct lb_thread *thread)
 {
+	struct recognise recognise = {};
+	__u32 zero = 0, nr_words, nr_returns;
+	__u64 seed, place, hash = 0;
 	struct words *words;
 	struct lb_walk *walk;
 	struct path *path;
-	__u32 zero = 0, bytes, nr;
-	__u64 seed, place, hash;
 
 	if (!thread)
 		return 0;
@@ -79,18 +105,19 @@ __noinline int unwind_recognise(struct lb_thread *thread)
 	place = path_place(walk, seed);
 	path = path_find(walk, seed, place);
 	words = bpf_map_lookup_elem(&path_words, &zero);
-	if (!path || !words || path->place != place || (path->needs_bp && path->bp != walk->bp))
+	if (!path || !words || path->place != place)
 		return 0;
-	bytes = path->words * 8;
-	if (bytes > sizeof(*words) || bpf_probe_read_user(words, bytes, (void *)walk->sp))
+	nr_words = path->words;
+	nr_returns = path->nr_returns;
+	barrier_var(nr_words);
+	barrier_var(nr_returns);
+	if (nr_words > PATH_WORDS || bpf_probe_read_user(words, nr_words * 8, (void *)walk->sp))
 		return 0;
-	nr = path->nr_returns; /* read once: another thread may record its path here meanwhile */
-	barrier_var(nr);
-	hash = hash_term(walk->pc, 0) + slots_hash(words, path->returns, nr, 1);
-	if (hash != path->hash ||
-	    slots_hash(words, path->bases, path->nr_bases, 0) != path->bases_hash)
+	recognise.words = words;
+	recognise.nr_words = nr_words;
+	if (!path_matches(path, walk, &recognise, nr_returns, &hash))
 		return 0;
-	walk->stack = stack_id(hash, nr + 1, 0);
+	walk->stack = stack_id(hash, nr_returns + 1, 0);
 	count_recognised();
 	return 1;
 }

@@ -25,12 +25,20 @@ struct lb_inflight {
 	__u64 kind;
 };
 
+/* What a walk has recorded of its path (struct path in unwind.bpf.h). */
+struct lb_path {
+	__u64 bases_hash; /* of the saved frame pointers */
+	__u32 words, nr_returns, nr_bases;
+	__u32 needs_bp; /* a rule was based on the register's value */
+};
+
 /* The stack last captured, and what its walk needs. */
 struct lb_walk {
-	__u64 stack;                   /* id of the stack */
-	__u32 nr_frames;               /* 0: recognised by its id, the frames were not collected */
-	__u32 flags;                   /* LB_STACK_* */
-	__u64 pc, sp, bp;              /* where the walk starts; changed by a frame-pointer walk */
+	__u64 stack;      /* id of the stack */
+	__u32 nr_frames;  /* 0: recognised by its id, the frames were not collected */
+	__u32 flags;      /* LB_STACK_* */
+	__u64 pc, sp, bp; /* where the walk starts; changed by a frame-pointer walk */
+	struct lb_path path;
 	__u64 window_low, window_high; /* addresses that the window holds; equal: none */
 	__u64 window[LB_WINDOW_WORDS];
 	__u64 frames[LB_MAX_FRAMES + 1]; /* one more, so that an index can be masked */

@@ -52,48 +52,37 @@ static __always_inline long path_word(struct unwind *unwind, __u64 address)
 		unwind->path = NULL;
 		return -1;
 	}
-	if (word >= unwind->path->words)
-		unwind->path->words = word + 1;
+	if (word >= unwind->walk->path.words)
+		unwind->walk->path.words = word + 1;
 	return word;
 }
 
-/* The return address that was read at @address decides the walk. */
+/* The return address that was read at @address decides the walk. There are fewer than PATH_SLOTS. */
 static __always_inline void path_record_return(struct unwind *unwind, __u64 address)
 {
-	struct path *path = unwind->path;
-	__u32 nr;
-	long word;
+	long word = unwind->path ? path_word(unwind, address) : -1;
 
-	if (!path)
+	if (word < 0 || !unwind->path)
 		return;
-	nr = path->nr_returns;
-	word = path_word(unwind, address);
-	if (word < 0)
-		return;
-	path->returns[nr & (PATH_SLOTS - 1)] = word;
-	path->nr_returns = nr + 1; /* never above LB_MAX_FRAMES */
+	unwind->path->returns[unwind->walk->path.nr_returns & (PATH_SLOTS - 1)] = word;
+	unwind->walk->path.nr_returns++;
 }
 
 /* A rule is based on bp: its value decides the walk. */
 static __always_inline void path_record_base(struct unwind *unwind)
 {
-	struct path *path = unwind->path;
-	__u32 nr;
 	long word;
 
-	if (!path)
-		return;
 	if (!unwind->bp_slot) {
-		path->needs_bp = 1;
+		unwind->walk->path.needs_bp = true;
 		return;
 	}
-	nr = path->nr_bases;
-	word = path_word(unwind, unwind->bp_slot);
-	if (word < 0)
+	word = unwind->path ? path_word(unwind, unwind->bp_slot) : -1;
+	if (word < 0 || !unwind->path)
 		return;
-	path->bases[nr & (PATH_SLOTS - 1)] = word;
-	path->bases_hash += hash_term(unwind->bp, nr);
-	path->nr_bases = nr + 1;
+	unwind->path->bases[unwind->walk->path.nr_bases & (PATH_SLOTS - 1)] = word;
+	unwind->walk->path.bases_hash += hash_term(unwind->bp, unwind->walk->path.nr_bases);
+	unwind->walk->path.nr_bases++;
 }
 
 /* --- one frame --- */
@@ -346,14 +335,20 @@ static __always_inline void count_end(__u32 end)
 		__sync_fetch_and_add(&mine->unwind_end[end], 1);
 }
 
-static __always_inline void path_begin(struct path *path)
+/* Another thread may record its path in the same entry at the same time. Then the words do not fit
+ * to the hashes, and the entry is never recognised. */
+static __always_inline void path_end(struct unwind *unwind, __u64 place)
 {
-	path->place = 0;
-	path->bases_hash = 0;
-	path->nr_returns = 0;
-	path->nr_bases = 0;
-	path->words = 0;
-	path->needs_bp = 0;
+	struct path *path = unwind->path;
+
+	path->hash = unwind->hash;
+	path->check = path_check(unwind->hash, unwind->walk->path.bases_hash,
+				 unwind->walk->path.needs_bp, unwind->walk->bp);
+	path->needs_bp = unwind->walk->path.needs_bp;
+	path->words = unwind->walk->path.words;
+	path->nr_returns = unwind->walk->path.nr_returns;
+	path->nr_bases = unwind->walk->path.nr_bases;
+	path->place = place;
 }
 
 __noinline int unwind_walk(struct lb_thread *thread)
@@ -375,7 +370,8 @@ __noinline int unwind_walk(struct lb_thread *thread)
 	unwind.end = LB_UNWIND_TOO_DEEP;
 	walk->window_low = walk->window_high = 0;
 	if (unwind.path)
-		path_begin(unwind.path);
+		unwind.path->place = 0;
+	walk->path = (struct lb_path){};
 	bpf_loop(LB_MAX_FRAMES + 1, unwind_step, &unwind, 0);
 	count_end(unwind.end);
 	walk->flags = unwind.end == LB_UNWIND_TOO_DEEP   ? LB_STACK_TRUNCATED
@@ -385,10 +381,7 @@ __noinline int unwind_walk(struct lb_thread *thread)
 	walk->stack = stack_id(unwind.hash, unwind.nr_frames, walk->flags);
 	if (unwind.end == LB_UNWIND_NO_MAPPING)
 		control.unmapped = 1;
-	if (unwind.path && unwind.end == LB_UNWIND_COMPLETE) {
-		unwind.path->hash = unwind.hash;
-		unwind.path->bp = walk->bp;
-		unwind.path->place = place;
-	}
+	if (unwind.path && unwind.end == LB_UNWIND_COMPLETE)
+		path_end(&unwind, place);
 	return 0;
 }

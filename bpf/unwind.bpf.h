@@ -27,10 +27,9 @@ extern struct rule_cache_map rule_cache SEC(".maps");
 
 /* A walk that was complete, to be recognised. */
 struct path {
-	__u64 place;      /* where the walk started: pc, sp, process, generation; 0: no path */
-	__u64 bp;         /* the frame pointer it started with, if needs_bp */
-	__u64 hash;       /* of the frames */
-	__u64 bases_hash; /* of the saved frame pointers that rules were based on */
+	__u64 place; /* where the walk started: pc, sp, process, generation; 0: no path */
+	__u64 hash;  /* of the frames */
+	__u64 check; /* of the frame pointers that rules were based on: path_check() */
 	__u16 needs_bp;
 	__u16 words; /* stack words to read */
 	__u16 nr_returns;
@@ -56,6 +55,16 @@ static __always_inline __u64 hash_term(__u64 word, __u64 index)
 	__u64 term = (word + index * 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL;
 
 	return (term ^ (term >> 32)) * 0x94d049bb133111ebULL;
+}
+
+/* Ties the hash of the frame pointers to that of the frames: the halves of two entries that were
+ * written at once do not fit together. @bp: the one that the walk began with, if it was needed. */
+static __always_inline __u64 path_check(__u64 frames_hash, __u64 bases_hash, bool needs_bp,
+					__u64 bp)
+{
+	if (needs_bp)
+		bases_hash += hash_term(bp, PATH_SLOTS);
+	return hash_step(hash_step(needs_bp, bases_hash), frames_hash);
 }
 
 /* The rule for @pc by its segment and table (rules.bpf.c); -1: no mapping. */
