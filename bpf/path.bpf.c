@@ -21,10 +21,8 @@ struct {
 struct recognise {
 	const __u16 *slots;
 	const struct words *words;
-	__u32 nr_words; /* that were read: the others are of earlier stacks */
 	__u32 nr;
 	__u32 first; /* index of the first slot in its sequence */
-	bool failed;
 	__u64 hash;
 };
 
@@ -39,10 +37,6 @@ static long recognise_step(__u32 step, struct recognise *recognise)
 		if (index >= recognise->nr || index >= PATH_SLOTS)
 			break;
 		word = recognise->slots[index];
-		if (word >= recognise->nr_words) {
-			recognise->failed = true;
-			return 1;
-		}
 		hash += hash_term(recognise->words->word[word & (PATH_WORDS - 1)],
 				  index + recognise->first);
 	}
@@ -75,8 +69,8 @@ static __always_inline void count_recognised(void)
 /* Does the stack hold what made @path the path that it is? Then the hash of its frames is returned.
  * Everything is read once and used only as far as the hashes vouch for it. */
 static __always_inline bool path_matches(const struct path *path, const struct lb_walk *walk,
-					 struct recognise *recognise, __u32 nr_returns,
-					 __u64 *ret_hash)
+					 struct recognise *recognise, __u32 nr_words,
+					 __u32 nr_returns, __u64 *ret_hash)
 {
 	__u64 hash, bases;
 
@@ -85,8 +79,7 @@ static __always_inline bool path_matches(const struct path *path, const struct l
 		return false;
 	bases = slots_hash(recognise, path->bases, path->nr_bases, 0);
 	*ret_hash = hash;
-	return !recognise->failed &&
-	       path->check == path_check(hash, bases, path->needs_bp != 0, walk->bp);
+	return path->check == path_check(hash, bases, nr_words, path->needs_bp != 0, walk->bp);
 }
 
 __noinline int unwind_recognise(struct lb_thread *thread)
@@ -114,8 +107,7 @@ __noinline int unwind_recognise(struct lb_thread *thread)
 	if (nr_words > PATH_WORDS || bpf_probe_read_user(words, nr_words * 8, (void *)walk->sp))
 		return 0;
 	recognise.words = words;
-	recognise.nr_words = nr_words;
-	if (!path_matches(path, walk, &recognise, nr_returns, &hash))
+	if (!path_matches(path, walk, &recognise, nr_words, nr_returns, &hash))
 		return 0;
 	walk->stack = stack_id(hash, nr_returns + 1, 0);
 	count_recognised();

@@ -342,8 +342,9 @@ static __always_inline void path_end(struct unwind *unwind, __u64 place)
 	struct path *path = unwind->path;
 
 	path->hash = unwind->hash;
-	path->check = path_check(unwind->hash, unwind->walk->path.bases_hash,
-				 unwind->walk->path.needs_bp, unwind->walk->bp);
+	path->check =
+		path_check(unwind->hash, unwind->walk->path.bases_hash, unwind->walk->path.words,
+			   unwind->walk->path.needs_bp != 0, unwind->walk->bp);
 	path->needs_bp = unwind->walk->path.needs_bp;
 	path->words = unwind->walk->path.words;
 	path->nr_returns = unwind->walk->path.nr_returns;

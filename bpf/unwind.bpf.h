@@ -57,14 +57,15 @@ static __always_inline __u64 hash_term(__u64 word, __u64 index)
 	return (term ^ (term >> 32)) * 0x94d049bb133111ebULL;
 }
 
-/* Ties the hash of the frame pointers to that of the frames: the halves of two entries that were
- * written at once do not fit together. @bp: the one that the walk began with, if it was needed. */
-static __always_inline __u64 path_check(__u64 frames_hash, __u64 bases_hash, bool needs_bp,
-					__u64 bp)
+/* Ties the hash of the frame pointers and the number of words read to the hash of the frames: the
+ * halves of two entries that were written at once do not fit together. @bp: the one that the walk
+ * began with, if it was needed. */
+static __always_inline __u64 path_check(__u64 frames_hash, __u64 bases_hash, __u32 words,
+					bool needs_bp, __u64 bp)
 {
 	if (needs_bp)
 		bases_hash += hash_term(bp, PATH_SLOTS);
-	return hash_step(hash_step(needs_bp, bases_hash), frames_hash);
+	return hash_step(hash_step((__u64)words << 1 | needs_bp, bases_hash), frames_hash);
 }
 
 /* The rule for @pc by its segment and table (rules.bpf.c); -1: no mapping. */
