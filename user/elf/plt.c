@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which function does a stub of the procedure linkage table jump to? Found by decoding the stub
+ * Which function does an entry of the procedure linkage table jump to? Found by decoding the entry
  * down to the slot that it jumps through, and the relocation that fills the slot.
  */
 #include "elf/image.h"
@@ -10,7 +10,7 @@
 
 #define MAX_SECTIONS 65536
 #define MAX_SLOTS    (1UL << 20)
-#define STUB_BYTES   24 /* longest stub: bti, adrp, ldr, add, br and one to spare */
+#define ENTRY_BYTES  24 /* longest entry: bti, adrp, ldr, add, br and one to spare */
 
 static bool is_function_slot(const struct image *image, uint64_t info)
 {
@@ -133,7 +133,7 @@ static bool decode_x86(const uint8_t *code, size_t len, uint64_t vaddr, uint64_t
 static bool decode_aarch64(const uint8_t *code, size_t len, uint64_t vaddr, uint64_t *ret_slot)
 {
 	const uint32_t bti_c = 0xd503245f, br_x17 = 0xd61f0220;
-	uint32_t word[STUB_BYTES / 4] = { 0 };
+	uint32_t word[ENTRY_BYTES / 4] = { 0 };
 	size_t at;
 	int64_t page;
 
@@ -153,7 +153,7 @@ const char *image_plt_target(struct image *image, uint64_t vaddr)
 {
 	struct plt_slot wanted = { 0 };
 	const struct plt_slot *slot;
-	uint8_t code[STUB_BYTES];
+	uint8_t code[ENTRY_BYTES];
 	long len;
 	bool found;
 
