@@ -119,13 +119,7 @@ static int load(struct bench *bench, const char *const *names, size_t nr_names)
 static int open_unwinder(struct bench *bench)
 {
 	struct bench_floor *skeleton = bench->skeleton;
-	struct unwinder_maps maps = {
-		.spaces_fd = bpf_map__fd(skeleton->maps.spaces),
-		.tables_fd = bpf_map__fd(skeleton->maps.tables),
-		.wides_fd = bpf_map__fd(skeleton->maps.wides),
-		.max_wides = bpf_map__max_entries(skeleton->maps.wides),
-		.control = &skeleton->bss->control,
-	};
+	struct unwinder_maps maps = UNWINDER_MAPS(skeleton);
 	int error;
 
 	if (!skeleton->rodata->config.unwind_tables)

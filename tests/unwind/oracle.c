@@ -244,13 +244,7 @@ static void load_programs(struct oracle *oracle)
 	if (error)
 		die("cannot load the programs", error);
 	skeleton->data->oracle_every = oracle->arguments.every;
-	maps = (struct unwinder_maps){
-		.spaces_fd = bpf_map__fd(skeleton->maps.spaces),
-		.tables_fd = bpf_map__fd(skeleton->maps.tables),
-		.wides_fd = bpf_map__fd(skeleton->maps.wides),
-		.max_wides = bpf_map__max_entries(skeleton->maps.wides),
-		.control = &skeleton->bss->control,
-	};
+	maps = (struct unwinder_maps)UNWINDER_MAPS(skeleton);
 	oracle->skeleton = skeleton;
 	oracle->unwinder = unwinder_new(&maps);
 }

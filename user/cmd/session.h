@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * One watch: the targets, the probes on them, the ledger that they fill, its history and the
- * findings. What happens when is decided by loop.c; nothing is printed here. Private to the module.
+ * findings. What happens when is decided by watch.c; nothing is printed here. Private to the module.
  */
 #ifndef CMD_SESSION_H
 #define CMD_SESSION_H

@@ -206,13 +206,7 @@ static int attach_tasks(struct leakbpf *skeleton)
 static int open_unwinder(struct tracer *tracer)
 {
 	struct leakbpf *skeleton = tracer->skeleton;
-	struct unwinder_maps maps = {
-		.spaces_fd = bpf_map__fd(skeleton->maps.spaces),
-		.tables_fd = bpf_map__fd(skeleton->maps.tables),
-		.wides_fd = bpf_map__fd(skeleton->maps.wides),
-		.max_wides = bpf_map__max_entries(skeleton->maps.wides),
-		.control = &skeleton->bss->control,
-	};
+	struct unwinder_maps maps = UNWINDER_MAPS(skeleton);
 
 	if (!skeleton->rodata->config.unwind_tables)
 		return 0;

@@ -12,6 +12,16 @@ struct unwinder_maps {
 	struct lb_control *control;
 };
 
+/* Those of a loaded skeleton of any object that bpf/ is linked into. */
+#define UNWINDER_MAPS(skeleton)                                                                    \
+	{                                                                                          \
+		.spaces_fd = bpf_map__fd((skeleton)->maps.spaces),                                 \
+		.tables_fd = bpf_map__fd((skeleton)->maps.tables),                                 \
+		.wides_fd = bpf_map__fd((skeleton)->maps.wides),                                   \
+		.max_wides = bpf_map__max_entries((skeleton)->maps.wides),                         \
+		.control = &(skeleton)->bss->control,                                              \
+	}
+
 struct unwinder;
 
 struct unwinder *unwinder_new(const struct unwinder_maps *maps); /* NULL: out of memory */
