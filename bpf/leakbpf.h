@@ -214,6 +214,15 @@ struct lb_control {
 	__u32 unmapped;     /* set when a walk met an address in no known mapping */
 };
 
+/* What the loader asks of a walk over the live entries; programs of ledger.bpf.c. */
+struct lb_walk_request {
+	__u32 tgid;      /* ledger_close_process: the process */
+	__u32 shift;     /* ledger_thin: the new sampling */
+	__u64 before_ns; /* ledger_close_process: closes what was opened before */
+	__u64 done;      /* entries removed */
+};
+
+_Static_assert(sizeof(struct lb_walk_request) == 24, "lb_walk_request");
 _Static_assert(sizeof(struct lb_live_key) == 16, "lb_live_key");
 _Static_assert(sizeof(struct lb_live) == 24, "lb_live");
 _Static_assert(sizeof(struct lb_site_key) == 16, "lb_site_key");

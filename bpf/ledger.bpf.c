@@ -362,13 +362,6 @@ __noinline int ledger_close_range(__u64 start, __u64 bytes, __u64 before_ns)
 
 /* --- run by the loader: one walk over the live entries each --- */
 
-struct walk_request {
-	__u32 tgid;      /* ledger_close_process: the process */
-	__u32 shift;     /* ledger_thin: the new sampling */
-	__u64 before_ns; /* ledger_close_process: closes what was opened before */
-	__u64 done;      /* entries removed */
-};
-
 static long age_step(struct bpf_map *map, struct lb_live_key *key, struct lb_live *entry,
 		     void *context)
 {
@@ -382,7 +375,7 @@ static long age_step(struct bpf_map *map, struct lb_live_key *key, struct lb_liv
 
 /* Finds the oldest live entry of each site; the loader has zeroed the array. */
 SEC("syscall")
-int ledger_ages(struct walk_request *request)
+int ledger_ages(struct lb_walk_request *request)
 {
 	bpf_for_each_map_elem(&live, age_step, NULL, 0);
 	bpf_for_each_map_elem(&ranges, age_step, NULL, 0);
@@ -390,7 +383,7 @@ int ledger_ages(struct walk_request *request)
 }
 
 static long thin_step(struct bpf_map *map, struct lb_live_key *key, struct lb_live *entry,
-		      struct walk_request *request)
+		      struct lb_walk_request *request)
 {
 	struct lb_live_key victim = *key;
 	__u32 slot = entry->site;
@@ -409,9 +402,9 @@ static long thin_step(struct bpf_map *map, struct lb_live_key *key, struct lb_li
 
 /* Stops following every entry that is not among 1 of 2^shift. */
 SEC("syscall")
-int ledger_thin(struct walk_request *request)
+int ledger_thin(struct lb_walk_request *request)
 {
-	struct walk_request mine = { .shift = request->shift };
+	struct lb_walk_request mine = { .shift = request->shift };
 
 	control.sample_shift = mine.shift;
 	bpf_for_each_map_elem(&live, thin_step, &mine, 0);
@@ -420,7 +413,7 @@ int ledger_thin(struct walk_request *request)
 }
 
 static long close_step(struct bpf_map *map, struct lb_live_key *key, struct lb_live *entry,
-		       struct walk_request *request)
+		       struct lb_walk_request *request)
 {
 	struct lb_live_key victim = *key;
 	bool part = entry->flags & LB_LIVE_PART;
@@ -436,9 +429,9 @@ static long close_step(struct bpf_map *map, struct lb_live_key *key, struct lb_l
 
 /* Closes what a process had open: it has ended or replaced its program. */
 SEC("syscall")
-int ledger_close_process(struct walk_request *request)
+int ledger_close_process(struct lb_walk_request *request)
 {
-	struct walk_request mine = { .tgid = request->tgid, .before_ns = request->before_ns };
+	struct lb_walk_request mine = { .tgid = request->tgid, .before_ns = request->before_ns };
 
 	bpf_for_each_map_elem(&live, close_step, &mine, 0);
 	bpf_for_each_map_elem(&ranges, close_step, &mine, 0);

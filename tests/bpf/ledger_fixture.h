@@ -42,14 +42,6 @@ struct request {
 	__u64 ret_flags;
 };
 
-/* struct walk_request of ledger.bpf.c */
-struct walk_request {
-	__u32 tgid;
-	__u32 shift;
-	__u64 before_ns;
-	__u64 done;
-};
-
 static int run(const struct bpf_program *program, void *context, size_t size)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = context, .ctx_size_in = (__u32)size);

@@ -111,7 +111,7 @@ static void frames_are_stored(void **state)
 static void thinning_keeps_the_law(void **state)
 {
 	struct ledger_test *skeleton = *state;
-	struct walk_request request = { .shift = 1 };
+	struct lb_walk_request request = { .shift = 1 };
 	struct lb_site site;
 	struct lb_stats stats;
 
@@ -137,7 +137,7 @@ static void thinning_keeps_the_law(void **state)
 static void ages_find_the_oldest(void **state)
 {
 	struct ledger_test *skeleton = *state;
-	struct walk_request request = { 0 };
+	struct lb_walk_request request = { 0 };
 	struct lb_live_key key = { .tgid = (__u32)getpid(), .kind = LB_KIND_HEAP, .id = 16 };
 	struct lb_live entry;
 	__u64 oldest;
@@ -155,9 +155,9 @@ static void ages_find_the_oldest(void **state)
 static void closing_a_process_keeps_the_law(void **state)
 {
 	struct ledger_test *skeleton = *state;
-	struct walk_request other = { .tgid = 1, .before_ns = ~0ULL };
-	struct walk_request mine = { .tgid = (__u32)getpid(), .before_ns = ~0ULL };
-	struct walk_request early = { .tgid = (__u32)getpid(), .before_ns = 1 };
+	struct lb_walk_request other = { .tgid = 1, .before_ns = ~0ULL };
+	struct lb_walk_request mine = { .tgid = (__u32)getpid(), .before_ns = ~0ULL };
+	struct lb_walk_request early = { .tgid = (__u32)getpid(), .before_ns = 1 };
 
 	open_thing(skeleton, LB_KIND_HEAP, 16, 8, 7);
 	open_thing(skeleton, LB_KIND_MMAP, PAGE, PAGE, 7);

@@ -13,14 +13,6 @@
 
 #include "leakbpf.skel.h"
 
-/* The context of the walk programs: struct walk_request of bpf/ledger.bpf.c. */
-struct walk_request {
-	__u32 tgid;
-	__u32 shift;
-	__u64 before_ns;
-	__u64 done;
-};
-
 /* What estimates of a site start from: what it had when the sampling was last raised. */
 struct marks {
 	struct mark count, bytes;
@@ -138,7 +130,7 @@ static int stats_read(struct ledger *ledger, struct lb_stats *ret_stats)
 }
 
 /* Runs a program that walks the live entries in the kernel. */
-static int run_walk(const struct bpf_program *program, struct walk_request *request)
+static int run_walk(const struct bpf_program *program, struct lb_walk_request *request)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = request, .ctx_size_in = sizeof(*request));
 
@@ -251,7 +243,7 @@ static uint64_t live_of(const struct snapshot *snapshot, enum lb_kind kind)
 
 int ledger_find_ages(struct ledger *ledger)
 {
-	struct walk_request request = { 0 };
+	struct lb_walk_request request = { 0 };
 
 	memset(ledger->oldest, 0, nr_slots(ledger) * sizeof(*ledger->oldest));
 	return run_walk(ledger->skeleton->progs.ledger_ages, &request);
@@ -360,7 +352,7 @@ static void remark_sites(struct ledger *ledger, uint32_t shift)
 /* Follows only half as many as before. */
 static int thin(struct ledger *ledger)
 {
-	struct walk_request request = {
+	struct lb_walk_request request = {
 		.shift = ledger->skeleton->bss->control.sample_shift + 1,
 	};
 	int error;
@@ -413,7 +405,7 @@ static int slot_release(struct ledger *ledger, uint32_t slot)
 
 int ledger_close_process(struct ledger *ledger, uint32_t tgid, uint64_t before_ns)
 {
-	struct walk_request request = { .tgid = tgid, .before_ns = before_ns };
+	struct lb_walk_request request = { .tgid = tgid, .before_ns = before_ns };
 
 	return run_walk(ledger->skeleton->progs.ledger_close_process, &request);
 }
