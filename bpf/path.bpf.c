@@ -22,8 +22,8 @@ struct recognise {
 	const __u16 *slots;
 	const struct words *words;
 	__u32 nr;
-	__u32 first; /* index of the first slot in its sequence */
-	__u64 hash;
+	__u32 first; /* index of the first word in its sequence */
+	__u64 hash;  /* of the words */
 };
 
 static long recognise_step(__u32 step, struct recognise *recognise)
@@ -44,7 +44,7 @@ static long recognise_step(__u32 step, struct recognise *recognise)
 	return 0;
 }
 
-/* Adds the hash of the words in @slots; the first one is word @first of its sequence. */
+/* The hash of the words in @slots; the first one is word @first of its sequence. */
 static __always_inline __u64 slots_hash(struct recognise *recognise, const __u16 *slots, __u32 nr,
 					__u32 first)
 {
@@ -66,27 +66,26 @@ static __always_inline void count_recognised(void)
 		__sync_fetch_and_add(&mine->unwind_cached, 1);
 }
 
-/* Does the stack hold what made @path the path that it is? Then the hash of its frames is returned.
- * Everything is read once and used only as far as the hashes vouch for it. */
+/* Does the stack hold what made @path the path that it is? Then the hash of its frames is returned. */
 static __always_inline bool path_matches(const struct path *path, const struct lb_walk *walk,
-					 struct recognise *recognise, __u32 nr_words,
-					 __u32 nr_returns, __u64 *ret_hash)
+					 struct recognise *recognise, __u32 nr_returns,
+					 __u64 *ret_hash)
 {
-	__u64 hash, bases;
+	__u64 hash, bases_hash;
 
 	hash = hash_term(walk->pc, 0) + slots_hash(recognise, path->returns, nr_returns, 1);
 	if (hash != path->hash)
 		return false;
-	bases = slots_hash(recognise, path->bases, path->nr_bases, 0);
+	bases_hash = slots_hash(recognise, path->bases, path->nr_bases, 0);
 	*ret_hash = hash;
-	return path->check == path_check(hash, bases, nr_words, path->needs_bp != 0, walk->bp);
+	return bases_hash_with(bases_hash, path->needs_bp, walk->bp) == path->bases_hash;
 }
 
 __noinline int unwind_recognise(struct lb_thread *thread)
 {
 	struct recognise recognise = {};
 	__u32 zero = 0, nr_words, nr_returns;
-	__u64 seed, place, hash = 0;
+	__u64 seed, place, version, hash = 0;
 	struct words *words;
 	struct lb_walk *walk;
 	struct path *path;
@@ -98,7 +97,10 @@ __noinline int unwind_recognise(struct lb_thread *thread)
 	place = path_place(walk, seed);
 	path = path_find(walk, seed, place);
 	words = bpf_map_lookup_elem(&path_words, &zero);
-	if (!path || !words || path->place != place)
+	if (!path || !words)
+		return 0;
+	version = path_version(path);
+	if (version & 1 || path->place != place)
 		return 0;
 	nr_words = path->words;
 	nr_returns = path->nr_returns;
@@ -107,7 +109,8 @@ __noinline int unwind_recognise(struct lb_thread *thread)
 	if (nr_words > PATH_WORDS || bpf_probe_read_user(words, nr_words * 8, (void *)walk->sp))
 		return 0;
 	recognise.words = words;
-	if (!path_matches(path, walk, &recognise, nr_words, nr_returns, &hash))
+	if (!path_matches(path, walk, &recognise, nr_returns, &hash) ||
+	    path_version(path) != version)
 		return 0;
 	walk->stack = stack_id(hash, nr_returns + 1, 0);
 	count_recognised();

@@ -27,9 +27,9 @@ struct lb_inflight {
 
 /* What a walk has recorded of its path (struct path in unwind.bpf.h). */
 struct lb_path {
-	__u64 bases_hash; /* of the saved frame pointers */
+	__u64 bases_hash; /* of the words that tell where frames begin */
 	__u32 words, nr_returns, nr_bases;
-	__u32 needs_bp; /* a rule was based on the register's value */
+	__u32 needs_bp; /* 1: a rule was based on the register's value */
 };
 
 /* The stack last captured, and what its walk needs. */

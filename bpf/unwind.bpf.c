@@ -7,10 +7,11 @@
  * same place with the same stack pointer, the words that decided the last walk are hashed in one
  * go, and if the hash is the same the walk would be too: the first program counter and the stack
  * pointer fix where the next return address stands, its equal value fixes the next rule, and so
- * on; saved frame pointers that rules were based on are hashed as well.
+ * on; words of the stack that tell where a frame begins are hashed as well.
  *
- * Caches are shared by all CPUs without locks. A torn entry does not pass its comparison: a rule is
- * stored next to its key xor itself, a path only counts if its hash comes out.
+ * Caches are shared by all CPUs without locks. A torn entry is never used: a rule is stored
+ * next to its key xor itself, a path has a version that is odd while it is written (who finds it so
+ * neither reads nor writes) and that must be the same before and after it was read.
  */
 #include "unwind.bpf.h"
 #include "trampoline.bpf.h"
@@ -68,21 +69,30 @@ static __always_inline void path_record_return(struct unwind *unwind, __u64 addr
 	unwind->walk->path.nr_returns++;
 }
 
-/* A rule is based on bp: its value decides the walk. */
-static __always_inline void path_record_base(struct unwind *unwind)
+/* The word @value that was read at @address decides where a frame begins. */
+static __always_inline void path_record_base(struct unwind *unwind, __u64 address, __u64 value)
 {
-	long word;
+	struct lb_path *recorded = &unwind->walk->path;
+	long word = unwind->path ? path_word(unwind, address) : -1;
 
-	if (!unwind->bp_slot) {
-		unwind->walk->path.needs_bp = true;
-		return;
-	}
-	word = unwind->path ? path_word(unwind, unwind->bp_slot) : -1;
 	if (word < 0 || !unwind->path)
 		return;
-	unwind->path->bases[unwind->walk->path.nr_bases & (PATH_SLOTS - 1)] = word;
-	unwind->walk->path.bases_hash += hash_term(unwind->bp, unwind->walk->path.nr_bases);
-	unwind->walk->path.nr_bases++;
+	if (recorded->nr_bases >= PATH_SLOTS) {
+		unwind->path = NULL;
+		return;
+	}
+	unwind->path->bases[recorded->nr_bases & (PATH_SLOTS - 1)] = word;
+	recorded->bases_hash += hash_term(value, recorded->nr_bases);
+	recorded->nr_bases++;
+}
+
+/* A rule is based on bp: its value decides the walk. */
+static __always_inline void path_record_bp(struct unwind *unwind)
+{
+	if (unwind->bp_slot)
+		path_record_base(unwind, unwind->bp_slot, unwind->bp);
+	else
+		unwind->walk->path.needs_bp = 1;
 }
 
 /* --- one frame --- */
@@ -162,6 +172,18 @@ struct caller {
 	bool bp_lost;
 };
 
+/* Reads where a frame begins from the stack: functions that align their frame keep it there. */
+static __always_inline int read_base(struct unwind *unwind, __u64 address, __u64 *ret_base)
+{
+	__u64 base;
+
+	if (window_peek(unwind->walk, address, &base))
+		return -1;
+	path_record_base(unwind, address, base);
+	*ret_base = base;
+	return 0;
+}
+
 static __always_inline int caller_of_wide(struct unwind *unwind, __u32 index, struct caller *caller)
 {
 	struct lb_wide *wide = bpf_map_lookup_elem(&wides, &index);
@@ -170,15 +192,14 @@ static __always_inline int caller_of_wide(struct unwind *unwind, __u32 index, st
 	if (!wide)
 		return -LB_UNWIND_BAD_RULE;
 	if (wide->type == LB_RULE_BP || wide->type == LB_RULE_DEREF_BP) {
-		path_record_base(unwind);
+		path_record_bp(unwind);
 		address = unwind->bp + wide->cfa_offset;
 	} else {
 		address = unwind->sp + wide->cfa_offset;
 	}
 	caller->cfa = address;
 	if (wide->type == LB_RULE_DEREF_BP || wide->type == LB_RULE_DEREF_SP) {
-		unwind->path = NULL;
-		if (read_word(address, &caller->cfa))
+		if (read_base(unwind, address, &caller->cfa))
 			return -LB_UNWIND_READ;
 		caller->cfa += wide->cfa_add;
 	}
@@ -200,7 +221,7 @@ static __always_inline int caller_of_rule(struct unwind *unwind, __u32 rule, str
 		caller->cfa = unwind->sp + offset;
 		break;
 	case LB_RULE_BP:
-		path_record_base(unwind);
+		path_record_bp(unwind);
 		caller->cfa = unwind->bp + offset;
 		break;
 	case LB_RULE_NONE:
@@ -213,14 +234,13 @@ static __always_inline int caller_of_rule(struct unwind *unwind, __u32 rule, str
 			caller->cfa += 8;
 		return 0;
 	case LB_RULE_DEREF_SP:
-		unwind->path = NULL;
-		if (read_word(unwind->sp + offset, &caller->cfa))
+		if (read_base(unwind, unwind->sp + offset, &caller->cfa))
 			return -LB_UNWIND_READ;
 		caller->cfa += 8;
 		break;
 	case LB_RULE_DEREF_BP:
-		unwind->path = NULL;
-		if (read_word(unwind->bp - offset, &caller->cfa))
+		path_record_bp(unwind);
+		if (read_base(unwind, unwind->bp - offset, &caller->cfa))
 			return -LB_UNWIND_READ;
 		break;
 	case LB_RULE_WIDE:
@@ -309,7 +329,7 @@ static long unwind_step(__u32 step, struct unwind *unwind)
 	rule = found;
 	type = LB_RULE_TYPE(rule);
 	if (type == LB_RULE_NONE) /* bp also tells whether the walk ends here */
-		path_record_base(unwind);
+		path_record_bp(unwind);
 	if (type == LB_RULE_END || is_deepest(unwind, rule))
 		return end_walk(unwind, LB_UNWIND_COMPLETE);
 	if (type == LB_RULE_SIGNAL)
@@ -335,27 +355,44 @@ static __always_inline void count_end(__u32 end)
 		__sync_fetch_and_add(&mine->unwind_end[end], 1);
 }
 
-/* Another thread may record its path in the same entry at the same time. Then the words do not fit
- * to the hashes, and the entry is never recognised. */
-static __always_inline void path_end(struct unwind *unwind, __u64 place)
+/* Takes the entry for writing. NULL: another thread is writing it. */
+static __always_inline struct path *path_begin(struct path *path)
 {
-	struct path *path = unwind->path;
+	__u64 version;
 
-	path->hash = unwind->hash;
-	path->check =
-		path_check(unwind->hash, unwind->walk->path.bases_hash, unwind->walk->path.words,
-			   unwind->walk->path.needs_bp != 0, unwind->walk->bp);
-	path->needs_bp = unwind->walk->path.needs_bp;
-	path->words = unwind->walk->path.words;
-	path->nr_returns = unwind->walk->path.nr_returns;
-	path->nr_bases = unwind->walk->path.nr_bases;
-	path->place = place;
+	if (!path)
+		return NULL;
+	version = path->version;
+	if (version & 1 ||
+	    __sync_val_compare_and_swap(&path->version, version, version + 1) != version)
+		return NULL;
+	path->place = 0;
+	return path;
+}
+
+/* Completes the entry, if the path could be recorded, and gives it back. */
+static __always_inline void path_end(const struct unwind *unwind, struct path *path, __u64 place)
+{
+	const struct lb_path *recorded = &unwind->walk->path;
+
+	if (unwind->path && unwind->end == LB_UNWIND_COMPLETE) {
+		path->hash = unwind->hash;
+		path->bases_hash =
+			bases_hash_with(recorded->bases_hash, recorded->needs_bp, unwind->walk->bp);
+		path->needs_bp = recorded->needs_bp;
+		path->words = recorded->words;
+		path->nr_returns = recorded->nr_returns;
+		path->nr_bases = recorded->nr_bases;
+		path->place = place;
+	}
+	__sync_fetch_and_add(&path->version, 1);
 }
 
 __noinline int unwind_walk(struct lb_thread *thread)
 {
 	struct unwind unwind = {};
 	struct lb_walk *walk;
+	struct path *path;
 	__u64 place;
 
 	if (!thread)
@@ -364,14 +401,13 @@ __noinline int unwind_walk(struct lb_thread *thread)
 	unwind.seed = key_seed();
 	place = path_place(walk, unwind.seed);
 	unwind.walk = walk;
-	unwind.path = path_find(walk, unwind.seed, place);
+	path = path_begin(path_find(walk, unwind.seed, place));
+	unwind.path = path;
 	unwind.pc = walk->pc;
 	unwind.sp = walk->sp;
 	unwind.bp = walk->bp;
 	unwind.end = LB_UNWIND_TOO_DEEP;
 	walk->window_low = walk->window_high = 0;
-	if (unwind.path)
-		unwind.path->place = 0;
 	walk->path = (struct lb_path){};
 	bpf_loop(LB_MAX_FRAMES + 1, unwind_step, &unwind, 0);
 	count_end(unwind.end);
@@ -382,7 +418,7 @@ __noinline int unwind_walk(struct lb_thread *thread)
 	walk->stack = stack_id(unwind.hash, unwind.nr_frames, walk->flags);
 	if (unwind.end == LB_UNWIND_NO_MAPPING)
 		control.unmapped = 1;
-	if (unwind.path && unwind.end == LB_UNWIND_COMPLETE)
-		path_end(&unwind, place);
+	if (path)
+		path_end(&unwind, path, place);
 	return 0;
 }

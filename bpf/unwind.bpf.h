@@ -9,8 +9,9 @@
 
 #define RULE_CACHE_BITS 16
 #define PATH_CACHE_BITS 12
-#define PATH_SLOTS      128  /* return addresses, and saved frame pointers, of a path at most */
-#define PATH_WORDS      2048 /* stack words that they may lie in: 16 KB */
+#define PATH_SLOTS                                                                                 \
+	128 /* return addresses, and words that tell where frames begin, of a path at most */
+#define PATH_WORDS 2048 /* stack words that they may lie in: 16 KB */
 
 struct cached_rule {
 	__u64 key; /* of the place, xor rule */
@@ -27,15 +28,16 @@ extern struct rule_cache_map rule_cache SEC(".maps");
 
 /* A walk that was complete, to be recognised. */
 struct path {
-	__u64 place; /* where the walk started: pc, sp, process, generation; 0: no path */
-	__u64 hash;  /* of the frames */
-	__u64 check; /* of the frame pointers that rules were based on: path_check() */
+	__u64 version;    /* odd: being written; path_begin() */
+	__u64 place;      /* where the walk started: pc, sp, process, generation; 0: no path */
+	__u64 hash;       /* of the frames */
+	__u64 bases_hash; /* of the words that tell where frames begin, and of bp if it was needed */
 	__u16 needs_bp;
 	__u16 words; /* stack words to read */
 	__u16 nr_returns;
 	__u16 nr_bases;
 	__u16 returns[PATH_SLOTS]; /* words, counted from sp, that hold the return addresses ... */
-	__u16 bases[PATH_SLOTS];   /* ... and the saved frame pointers */
+	__u16 bases[PATH_SLOTS];   /* ... and those that tell where frames begin */
 };
 
 struct path_cache_map {
@@ -55,17 +57,6 @@ static __always_inline __u64 hash_term(__u64 word, __u64 index)
 	__u64 term = (word + index * 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL;
 
 	return (term ^ (term >> 32)) * 0x94d049bb133111ebULL;
-}
-
-/* Ties the hash of the frame pointers and the number of words read to the hash of the frames: the
- * halves of two entries that were written at once do not fit together. @bp: the one that the walk
- * began with, if it was needed. */
-static __always_inline __u64 path_check(__u64 frames_hash, __u64 bases_hash, __u32 words,
-					bool needs_bp, __u64 bp)
-{
-	if (needs_bp)
-		bases_hash += hash_term(bp, PATH_SLOTS);
-	return hash_step(hash_step((__u64)words << 1 | needs_bp, bases_hash), frames_hash);
 }
 
 /* The rule for @pc by its segment and table (rules.bpf.c); -1: no mapping. */
@@ -127,6 +118,18 @@ static __always_inline int window_peek(struct lb_walk *walk, __u64 address, __u6
 		return read_word(address, word);
 	*word = walk->window[(address - walk->window_low) / 8 & (LB_WINDOW_WORDS - 1)];
 	return 0;
+}
+
+/* The version of an entry; what is read of the entry before and after stays there. */
+static __always_inline __u64 path_version(struct path *path)
+{
+	return __sync_fetch_and_add(&path->version, 0);
+}
+
+/* The hash of the bases with that of @bp, the frame pointer that the walk began with. */
+static __always_inline __u64 bases_hash_with(__u64 bases_hash, bool needs_bp, __u64 bp)
+{
+	return needs_bp ? bases_hash + hash_term(bp, PATH_SLOTS) : bases_hash;
 }
 
 static __always_inline __u64 path_place(const struct lb_walk *walk, __u64 seed)

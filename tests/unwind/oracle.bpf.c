@@ -21,12 +21,13 @@ __u64 oracle_wrong = 0;      /* ... but should have been: the walk has another r
 __u64 oracle_every = 1;
 __u64 oracle_armed = 0; /* 1: the next one is stopped */
 
-/* Walks a stack that was recognised, too. */
+/* Walks a stack that was recognised, too. One that ended before its first frame, for want of tables,
+ * has no frames either, but is marked. */
 static __always_inline void check_recognised(struct lb_thread *thread)
 {
 	__u64 recognised = thread->walk.stack;
 
-	if (thread->walk.nr_frames)
+	if (thread->walk.nr_frames || thread->walk.flags)
 		return;
 	__sync_fetch_and_add(&oracle_recognised, 1);
 	unwind_walk(thread);
