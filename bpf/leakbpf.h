@@ -13,11 +13,13 @@
 #define LEAKBPF_H
 
 #define LB_MAX_FRAMES 127 /* program counters kept of one stack */
+#define LB_MAX_EPOCHS 16  /* generations told apart by a walk over the live entries */
 
 /* What a ledger entry stands for. The order is the order of the -k option and of reports. */
 enum lb_kind {
-	LB_KIND_HEAP, /* a block of malloc and its kin; id: address, weight: bytes asked for */
-	LB_KIND_MMAP, /* a mapping the program made itself; id: address, weight: bytes */
+	LB_KIND_HEAP,      /* a block of malloc and its kin; id: address, weight: bytes asked for */
+	LB_KIND_MMAP,      /* a mapping the program made itself; id: address, weight: bytes */
+	LB_KIND_GOROUTINE, /* read from outside by user/golang, not through the live map; weight: 1 */
 	LB_KIND_MAX,
 };
 
@@ -214,15 +216,24 @@ struct lb_control {
 	__u32 unmapped;     /* set when a walk met an address in no known mapping */
 };
 
+/* What a walk over the live entries found of one site; the loader zeroes it before. */
+struct lb_survivors {
+	__u64 oldest_ns;            /* birth of the oldest; 0: none is live */
+	__u32 count[LB_MAX_EPOCHS]; /* live ones born in each epoch */
+};
+
 /* What the loader asks of a walk over the live entries; programs of ledger.bpf.c. */
 struct lb_walk_request {
 	__u32 tgid;      /* ledger_close_process: the process */
 	__u32 shift;     /* ledger_thin: the new sampling */
 	__u64 before_ns; /* ledger_close_process: closes what was opened before */
 	__u64 done;      /* entries removed */
+	__u64 epochs_ns; /* ledger_survivors: start of the first epoch, CLOCK_MONOTONIC */
+	__u64 epoch_ns;  /* ledger_survivors: length of each; at least 1 */
 };
 
-_Static_assert(sizeof(struct lb_walk_request) == 24, "lb_walk_request");
+_Static_assert(sizeof(struct lb_walk_request) == 40, "lb_walk_request");
+_Static_assert(sizeof(struct lb_survivors) == 72, "lb_survivors");
 _Static_assert(sizeof(struct lb_live_key) == 16, "lb_live_key");
 _Static_assert(sizeof(struct lb_live) == 24, "lb_live");
 _Static_assert(sizeof(struct lb_site_key) == 16, "lb_site_key");

@@ -41,14 +41,14 @@ struct {
 	__type(value, __u32);
 } free_slots SEC(".maps");
 
-/* Per slot: birth of its oldest live entry, written by ledger_ages. */
+/* Per slot: what ledger_survivors found. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1 << 17);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, __u64);
-} oldest SEC(".maps");
+	__type(value, struct lb_survivors);
+} survivors SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -362,23 +362,37 @@ __noinline int ledger_close_range(__u64 start, __u64 bytes, __u64 before_ns)
 
 /* --- run by the loader: one walk over the live entries each --- */
 
-static long age_step(struct bpf_map *map, struct lb_live_key *key, struct lb_live *entry,
-		     void *context)
+static long survivor_step(struct bpf_map *map, struct lb_live_key *key, struct lb_live *entry,
+			  struct lb_walk_request *request)
 {
 	__u32 slot = entry->site;
-	__u64 *birth = bpf_map_lookup_elem(&oldest, &slot);
+	__u64 birth_ns = entry->birth_ns, epoch;
+	struct lb_survivors *found = bpf_map_lookup_elem(&survivors, &slot);
 
-	if (birth && (!*birth || entry->birth_ns < *birth))
-		*birth = entry->birth_ns;
+	if (!found)
+		return 0;
+	if (!found->oldest_ns || birth_ns < found->oldest_ns)
+		found->oldest_ns = birth_ns;
+	if (birth_ns < request->epochs_ns || entry->flags & LB_LIVE_PART)
+		return 0;
+	epoch = (birth_ns - request->epochs_ns) / request->epoch_ns;
+	if (epoch < LB_MAX_EPOCHS)
+		found->count[epoch]++;
 	return 0;
 }
 
-/* Finds the oldest live entry of each site; the loader has zeroed the array. */
+/* Finds the oldest live entry of each site and counts those born in each epoch; the loader has
+ * zeroed the array. */
 SEC("syscall")
-int ledger_ages(struct lb_walk_request *request)
+int ledger_survivors(struct lb_walk_request *request)
 {
-	bpf_for_each_map_elem(&live, age_step, NULL, 0);
-	bpf_for_each_map_elem(&ranges, age_step, NULL, 0);
+	struct lb_walk_request mine = {
+		.epochs_ns = request->epochs_ns,
+		.epoch_ns = request->epoch_ns,
+	};
+
+	bpf_for_each_map_elem(&live, survivor_step, &mine, 0);
+	bpf_for_each_map_elem(&ranges, survivor_step, &mine, 0);
 	return 0;
 }
 

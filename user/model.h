@@ -53,9 +53,21 @@ struct target {
 	bool exited;
 };
 
+/*
+ * Generations: epoch k covers the births in [start_ns + k * length_ns, start_ns + (k+1) * length_ns).
+ * A cohort is what is still live of the objects born in one epoch at one site.
+ */
+struct epochs {
+	uint64_t start_ns; /* CLOCK_MONOTONIC */
+	uint64_t length_ns;
+	unsigned int nr; /* at most LB_MAX_EPOCHS; 0: none */
+};
+
 /* The counts of one site at one moment. */
 struct site_count {
 	struct lb_site_key key;
+	uint64_t group; /* the same for sites that share the innermost frames of the program's own
+			   code; 0: not known */
 	uint64_t opened_count;
 	uint64_t opened_bytes;
 	uint64_t closed_count; /* of everything opened: scaled up when only a part was followed */
@@ -64,6 +76,11 @@ struct site_count {
 	uint64_t live_bytes;
 	uint64_t oldest_ns; /* birth of the oldest live object, CLOCK_MONOTONIC; 0: not known */
 	bool estimated;     /* not every object was followed: closed and live are estimates */
+	const char *state;  /* what its objects wait for; interned; NULL: they do not wait */
+	const char *proof;  /* why its objects can never be closed, as a sentence; NULL: they may */
+	/* The followed objects born in each epoch of the snapshot that are still live; borrowed, only
+	 * valid until the next snapshot. NULL: not counted this time. */
+	const uint32_t *cohorts;
 };
 
 /* One reading of the ledger. */
@@ -71,6 +88,7 @@ struct snapshot {
 	uint64_t time_ns;         /* CLOCK_MONOTONIC */
 	struct site_count *sites; /* sorted by key (site_key_compare); owned */
 	size_t nr_sites;
+	struct epochs epochs;  /* of the cohorts */
 	struct lb_stats stats; /* summed over CPUs */
 	/* Sums over all sites, those of forgotten processes too: what the conservation law of
 	 * leakbpf.h calls opened (followed objects only) and closed. */
@@ -95,7 +113,6 @@ struct finding {
 	double growth_bytes_per_s;
 	double first_alert_s; /* since the start of the watch; < 0: never */
 	double oldest_s;      /* age of the oldest live object; < 0: not known */
-	const char *state;    /* wait reason of a parked thing; NULL: none */
 	uint64_t history
 		[FINDING_HISTORY]; /* live bytes (or count) of the last polls, oldest first */
 	size_t nr_history;

@@ -297,7 +297,7 @@ class Bench:
             reports = [observer.report() for _ in self.rounds("poll", 20)]
         overhead = [report["overhead"] for report in reports]
         self.result["poll"] = {"live_entries": overhead[-1]["live_entries"],
-                               "ms": figures([each["poll_ms"] + each["ages_ms"] for each in overhead])}
+                               "ms": figures([each["poll_ms"] + each["walk_ms"] for each in overhead])}
         if overhead[-1]["live_entries"] < LIVE_BLOCKS:
             raise Missing(f"only {overhead[-1]['live_entries']} of {LIVE_BLOCKS} blocks are live")
         self.goal(f"poll of {LIVE_BLOCKS:,} live entries", self.result["poll"]["ms"]["median"],

@@ -134,22 +134,25 @@ static void thinning_keeps_the_law(void **state)
 			 site.closed + stats.count[LB_KIND_HEAP][LB_COUNT_UNMATCHED]);
 }
 
-static void ages_find_the_oldest(void **state)
+static void survivors_by_epoch(void **state)
 {
 	struct ledger_test *skeleton = *state;
-	struct lb_walk_request request = { 0 };
+	struct lb_walk_request request = { .epoch_ns = 1 };
 	struct lb_live_key key = { .tgid = (__u32)getpid(), .kind = LB_KIND_HEAP, .id = 16 };
+	struct lb_survivors found;
 	struct lb_live entry;
-	__u64 oldest;
 
 	open_thing(skeleton, LB_KIND_HEAP, 16, 8, 7);
 	open_thing(skeleton, LB_KIND_HEAP, 32, 8, 7);
-	run(skeleton->progs.ledger_ages, &request, sizeof(request));
 	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.live), &key, &entry), 0);
+	request.epochs_ns = entry.birth_ns - 3;
+	request.epoch_ns = 2;
+	run(skeleton->progs.ledger_survivors, &request, sizeof(request));
 	assert_int_equal(
-		bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.oldest), &entry.site, &oldest), 0);
-	assert_int_equal(oldest, entry.birth_ns);
-	assert_true(oldest > 0);
+		bpf_map_lookup_elem(bpf_map__fd(skeleton->maps.survivors), &entry.site, &found), 0);
+	assert_int_equal(found.oldest_ns, entry.birth_ns);
+	assert_int_equal(found.count[0], 0);
+	assert_int_equal(found.count[1], 1); /* the second block was born later */
 }
 
 static void closing_a_process_keeps_the_law(void **state)
@@ -380,7 +383,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(full_sites_are_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(frames_are_stored, setup, teardown),
 		cmocka_unit_test_setup_teardown(thinning_keeps_the_law, setup, teardown),
-		cmocka_unit_test_setup_teardown(ages_find_the_oldest, setup, teardown),
+		cmocka_unit_test_setup_teardown(survivors_by_epoch, setup, teardown),
 		cmocka_unit_test_setup_teardown(closing_a_process_keeps_the_law, setup, teardown),
 		cmocka_unit_test_setup_teardown(ranges_are_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_unmap_closes_many, setup, teardown),

@@ -72,8 +72,9 @@ int parse_kinds(const char *text, unsigned int *ret_kinds, struct error *error)
 		enum lb_kind kind;
 
 		if (kind_parse(item, &kind))
-			return error_set(error, -EINVAL,
-					 "'%s' is not a kind; the kinds are heap and mmap", item);
+			return error_set(
+				error, -EINVAL,
+				"'%s' is not a kind; the kinds are heap, mmap and goroutine", item);
 		kinds |= 1U << kind;
 	}
 	*ret_kinds = kinds;

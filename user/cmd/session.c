@@ -17,7 +17,10 @@ static int out_of_memory(struct error *error)
 /* The parts that need nothing but memory. */
 static int session_init(struct session *session, const struct options *options, struct error *error)
 {
-	const struct trend_options trend = { .min_objects = options->min_objects };
+	const struct trend_options trend = {
+		.min_objects = options->min_objects,
+		.interval_ns = (uint64_t)(options->interval_s * (double)NSEC_PER_SEC),
+	};
 
 	*session = (struct session){
 		.options = options,
@@ -146,14 +149,16 @@ static double ms_since(uint64_t start_ns)
 
 static int read_ledger(struct session *session, bool with_ages)
 {
-	uint64_t start_ns = clock_monotonic_ns();
-	int code = with_ages ? ledger_find_ages(session->ledger) : 0;
+	uint64_t now_ns = clock_monotonic_ns(), start_ns = now_ns;
+	struct epochs epochs = trend_epochs(session->trend, now_ns);
+	bool walk = with_ages || epochs.nr > 0;
+	int code = walk ? ledger_walk(session->ledger, &epochs) : 0;
 
-	if (with_ages)
-		session->ages_ms = ms_since(start_ns);
+	if (walk)
+		session->walk_ms = ms_since(start_ns);
 	start_ns = clock_monotonic_ns();
 	if (!code)
-		code = ledger_read(session->ledger, with_ages, &session->snapshot);
+		code = ledger_read(session->ledger, now_ns, walk, &session->snapshot);
 	if (code)
 		return code;
 	session->nr_polls++;
@@ -224,7 +229,7 @@ struct report session_report(const struct session *session)
 		.snapshot = &session->snapshot,
 		.attach_mode = attach_mode_name(tracer_mode(session->tracer)),
 		.poll_ms = session->poll_ms,
-		.ages_ms = session->ages_ms,
+		.walk_ms = session->walk_ms,
 		.unwind = unwind_cost(session),
 	};
 

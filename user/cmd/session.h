@@ -38,7 +38,7 @@ struct session {
 	uint64_t relieved_ns; /* when the ledger was last relieved */
 	bool has_children;    /* forked, not watched, with breakpoints inherited */
 	uint64_t cleaned_ns;  /* when those were last removed */
-	double ages_ms;
+	double walk_ms;       /* cost of the last walk over the live entries */
 	double poll_ms;
 };
 

@@ -26,8 +26,9 @@ struct forgotten {
 
 struct ledger {
 	struct leakbpf *skeleton;
-	struct lb_site *sites; /* mapped */
-	uint64_t *oldest;      /* mapped */
+	struct lb_site *sites;          /* mapped */
+	struct lb_survivors *survivors; /* mapped */
+	struct epochs epochs;           /* of the last walk */
 	struct marks
 		*marks; /* per slot; not touched, so without memory, until something is thinned */
 	size_t max_sites;
@@ -86,7 +87,8 @@ int ledger_open(struct leakbpf *skeleton, struct ledger **ret_ledger)
 	error = map_array(skeleton->maps.sites, sizeof(*ledger->sites), (void **)&ledger->sites);
 	if (error)
 		return error;
-	error = map_array(skeleton->maps.oldest, sizeof(*ledger->oldest), (void **)&ledger->oldest);
+	error = map_array(skeleton->maps.survivors, sizeof(*ledger->survivors),
+			  (void **)&ledger->survivors);
 	if (error)
 		return error;
 	*ret_ledger = take(ledger);
@@ -98,7 +100,7 @@ struct ledger *ledger_free(struct ledger *ledger)
 	if (!ledger)
 		return NULL;
 	unmap_array(ledger->sites, ledger->max_sites, sizeof(*ledger->sites));
-	unmap_array(ledger->oldest, ledger->max_sites, sizeof(*ledger->oldest));
+	unmap_array(ledger->survivors, ledger->max_sites, sizeof(*ledger->survivors));
 	free(ledger->cpu_stats);
 	free(ledger->marks);
 	free(ledger);
@@ -176,14 +178,12 @@ static struct marks site_marks(const struct lb_site *site, uint64_t live_count, 
 	};
 }
 
-static struct site_count site_count(const struct lb_site *site, const struct marks *since,
-				    uint64_t oldest_ns)
+static struct site_count site_count(const struct lb_site *site, const struct marks *since)
 {
 	struct site_count count = {
 		.key = site->key,
 		.opened_count = site->opened,
 		.opened_bytes = site->opened_weight,
-		.oldest_ns = oldest_ns,
 		.estimated = site->untracked > 0,
 	};
 	struct marks now = site_marks(site, 0, 0);
@@ -212,7 +212,17 @@ static void totals_add(struct snapshot *snapshot, const struct lb_site *site)
 	snapshot->closed[kind] += site->closed;
 }
 
-static int read_sites(struct ledger *ledger, bool with_ages, struct snapshot *snapshot)
+/* Adds what the last walk found. */
+static void site_add_survivors(const struct ledger *ledger, size_t slot, struct site_count *count)
+{
+	const struct lb_survivors *survivors = &ledger->survivors[slot];
+
+	count->oldest_ns = survivors->oldest_ns;
+	if (ledger->epochs.nr > 0)
+		count->cohorts = survivors->count;
+}
+
+static int read_sites(struct ledger *ledger, bool walked, struct snapshot *snapshot)
 {
 	size_t nr = nr_slots(ledger);
 
@@ -223,11 +233,14 @@ static int read_sites(struct ledger *ledger, bool with_ages, struct snapshot *sn
 	memcpy(snapshot->closed, ledger->forgotten.closed, sizeof(snapshot->closed));
 	for (size_t slot = 0; slot < nr; slot++) {
 		struct lb_site site = site_copy(&ledger->sites[slot]);
+		struct site_count *count = &snapshot->sites[snapshot->nr_sites];
 
 		if (!site_is_used(&site))
 			continue;
-		snapshot->sites[snapshot->nr_sites++] = site_count(
-			&site, &ledger->marks[slot], with_ages ? ledger->oldest[slot] : 0);
+		*count = site_count(&site, &ledger->marks[slot]);
+		if (walked)
+			site_add_survivors(ledger, slot, count);
+		snapshot->nr_sites++;
 		totals_add(snapshot, &site);
 	}
 	qsort(snapshot->sites, snapshot->nr_sites, sizeof(*snapshot->sites), compare_sites);
@@ -241,23 +254,29 @@ static uint64_t live_of(const struct snapshot *snapshot, enum lb_kind kind)
 	return opened > closed ? opened - closed : 0;
 }
 
-int ledger_find_ages(struct ledger *ledger)
+int ledger_walk(struct ledger *ledger, const struct epochs *epochs)
 {
-	struct lb_walk_request request = { 0 };
+	struct lb_walk_request request = {
+		.epochs_ns = epochs->start_ns,
+		.epoch_ns = MAX(epochs->length_ns, 1),
+	};
 
-	memset(ledger->oldest, 0, nr_slots(ledger) * sizeof(*ledger->oldest));
-	return run_walk(ledger->skeleton->progs.ledger_ages, &request);
+	memset(ledger->survivors, 0, nr_slots(ledger) * sizeof(*ledger->survivors));
+	ledger->epochs = *epochs;
+	return run_walk(ledger->skeleton->progs.ledger_survivors, &request);
 }
 
-int ledger_read(struct ledger *ledger, bool with_ages, struct snapshot *ret_snapshot)
+int ledger_read(struct ledger *ledger, uint64_t now_ns, bool walked, struct snapshot *ret_snapshot)
 {
 	struct snapshot snapshot __attribute__((cleanup(snapshot_done))) = {
-		.time_ns = clock_monotonic_ns(),
+		.time_ns = now_ns,
 		.sample_shift = ledger->skeleton->bss->control.sample_shift,
 		.max_live = ledger->max_live,
 	};
-	int error = read_sites(ledger, with_ages, &snapshot);
+	int error = read_sites(ledger, walked, &snapshot);
 
+	if (walked)
+		snapshot.epochs = ledger->epochs;
 	if (!error)
 		error = stats_read(ledger, &snapshot.stats);
 	if (error)
@@ -326,7 +345,7 @@ static void mark_sites(struct ledger *ledger)
 {
 	for (size_t slot = 0, nr = nr_slots(ledger); slot < nr; slot++) {
 		struct lb_site site = site_copy(&ledger->sites[slot]);
-		struct site_count count = site_count(&site, &ledger->marks[slot], 0);
+		struct site_count count = site_count(&site, &ledger->marks[slot]);
 
 		if (site_is_used(&site))
 			ledger->marks[slot] = site_marks(&site, count.live_count, count.live_bytes);

@@ -15,11 +15,14 @@ struct ledger;
 /* Maps the arrays of the loaded @skeleton, which must outlive the ledger. */
 int ledger_open(struct leakbpf *skeleton, struct ledger **ret_ledger);
 struct ledger *ledger_free(struct ledger *ledger);
-/* Walks the live entries in the kernel for the oldest one of each site; costs time in proportion to
- * them. */
-int ledger_find_ages(struct ledger *ledger);
-/* Reads sites and counters. @with_ages: oldest_ns is what ledger_find_ages() has found. */
-int ledger_read(struct ledger *ledger, bool with_ages, struct snapshot *ret_snapshot);
+/*
+ * Walks the live entries in the kernel, which costs time in proportion to them: finds the oldest one
+ * of each site and how many were born in each of the @epochs (nr may be 0). ledger_read() then tells
+ * them, until the next walk.
+ */
+int ledger_walk(struct ledger *ledger, const struct epochs *epochs);
+/* Reads sites and counters at @now_ns. @walked: with what ledger_walk() has found just before. */
+int ledger_read(struct ledger *ledger, uint64_t now_ns, bool walked, struct snapshot *ret_snapshot);
 /* The program counters of stack @id, innermost first: how many. They stay in the ledger until the
  * next call. 0: not stored (yet). */
 size_t ledger_stack(struct ledger *ledger, uint64_t id, const uint64_t **ret_pcs,

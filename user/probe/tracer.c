@@ -128,7 +128,7 @@ static int size_maps(struct leakbpf *skeleton, const struct tracer_options *opti
 	uint32_t frames =
 		sites > UINT32_MAX / FRAMES_PER_SITE ? UINT32_MAX : sites * FRAMES_PER_SITE;
 	struct bpf_map *per_site[] = {
-		skeleton->maps.sites,      skeleton->maps.site_index, skeleton->maps.oldest,
+		skeleton->maps.sites,      skeleton->maps.site_index, skeleton->maps.survivors,
 		skeleton->maps.free_slots, skeleton->maps.stacks,
 	};
 	int error = bpf_map__set_max_entries(skeleton->maps.live, live);

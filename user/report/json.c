@@ -145,7 +145,7 @@ static void write_overhead(struct writer *writer, const struct report *report)
 	writer_begin_object(writer, "overhead");
 	writer_unsigned(writer, "probe_hits", hits);
 	writer_real(writer, "poll_ms", report->poll_ms);
-	writer_real(writer, "ages_ms", report->ages_ms);
+	writer_real(writer, "walk_ms", report->walk_ms);
 	writer_string(writer, "attach_mode", report->attach_mode);
 	writer_unsigned(writer, "live_entries", report->snapshot->nr_live);
 	writer_unsigned(writer, "max_live_entries", report->snapshot->max_live);

@@ -8,6 +8,7 @@
 static const char *const kind_names[] = {
 	[LB_KIND_HEAP] = "heap",
 	[LB_KIND_MMAP] = "mmap",
+	[LB_KIND_GOROUTINE] = "goroutine",
 };
 
 static const char *const count_names[] = {

@@ -50,7 +50,7 @@ struct report {
 	const struct snapshot *snapshot; /* the last one: counters, losses; not its sites */
 	const char *attach_mode;         /* "session", "multi" or "perf" */
 	double poll_ms;                  /* cost of the last poll */
-	double ages_ms;                  /* of finding the oldest objects; 0: not looked for */
+	double walk_ms;                  /* of the last walk over the live entries; 0: none yet */
 	struct unwind_cost unwind;       /* all zero: frame pointers were followed */
 };
 

@@ -14,10 +14,13 @@ struct trend;
 
 struct trend_options {
 	uint64_t min_objects; /* fewer live objects than this are never more than stable (5) */
+	uint64_t interval_ns; /* from poll to poll: the length of the first epochs */
 };
 
 struct trend *trend_new(const struct trend_options *options); /* NULL: out of memory */
 struct trend *trend_free(struct trend *trend);
+/* The epochs whose survivors the snapshot taken at @now_ns should count; nr 0: it need not. */
+struct epochs trend_epochs(const struct trend *trend, uint64_t now_ns);
 /* Appends one snapshot to the history (copied). Snapshots come in the order of their time; the
  * first one marks the start of the watch. */
 int trend_push(struct trend *trend, const struct snapshot *snapshot);
