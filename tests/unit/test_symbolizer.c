@@ -99,6 +99,33 @@ static void own_stack_has_functions_lines_and_modules(void **state)
 	symbolizer_free(symbolizer);
 }
 
+/* The C library's frames do not tell a group, the two innermost of the program do. */
+static void groups_by_own_frames(void **state)
+{
+	struct symbolizer *symbolizer = new_symbolizer();
+	uint64_t own = return_address(), libc = address_in_libc();
+	const uint64_t stacks[][3] = {
+		{ own, own + 1, own + 2 }, { libc, own, own + 1 }, { own, libc, own + 3 },
+		{ libc, libc, own },       { libc, libc, libc },
+	};
+	uint64_t groups[ARRAY_SIZE(stacks)];
+
+	(void)state;
+	assert_int_equal(symbolizer_add_group(symbolizer, getpid(), 1, stacks[0], 3), -ESRCH);
+	assert_int_equal(symbolizer_refresh(symbolizer, getpid()), 0);
+	assert_int_equal(symbolizer_group(symbolizer, getpid(), 0, &groups[0]), -ENOENT);
+	for (size_t i = 0; i < ARRAY_SIZE(stacks); i++) {
+		assert_int_equal(symbolizer_add_group(symbolizer, getpid(), i, stacks[i], 3), 0);
+		assert_int_equal(symbolizer_group(symbolizer, getpid(), i, &groups[i]), 0);
+	}
+	assert_int_equal(groups[0], groups[1]);
+	assert_int_not_equal(groups[0], groups[2]);
+	assert_int_not_equal(groups[2], groups[3]);
+	assert_int_not_equal(groups[3], 0);
+	assert_int_equal(groups[4], 0);
+	symbolizer_free(symbolizer);
+}
+
 /* The line is that of the call, though the return address belongs to the next one. */
 static void line_is_that_of_the_call(void **state)
 {
@@ -389,6 +416,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(own_stack_has_functions_lines_and_modules),
+		cmocka_unit_test(groups_by_own_frames),
 		cmocka_unit_test(line_is_that_of_the_call),
 		cmocka_unit_test(offset_is_that_of_the_file),
 		cmocka_unit_test(same_stack_is_named_once),

@@ -163,6 +163,7 @@ static int read_ledger(struct session *session, bool with_ages)
 		return code;
 	session->nr_polls++;
 	sum_up(session);
+	session_group(session, &session->snapshot);
 	code = trend_push(session->trend, &session->snapshot);
 	snapshot_done(&session->snapshot); /* large when there are many sites */
 	session->poll_ms = ms_since(start_ns);

@@ -75,6 +75,10 @@ int session_add_target(struct session *session, pid_t pid, struct error *error);
 /* Plans and attaches what target @at has mapped now; cheap when that has not changed. */
 int session_attach(struct session *session, size_t at, struct error *error);
 
+/* --- groups.c --- */
+/* Fills in the group of each site; new stacks take time, so that some wait for the next poll. */
+void session_group(struct session *session, struct snapshot *snapshot);
+
 /* --- describe.c --- */
 /* Says in the target what the plan found: its allocators, and what of it can not be seen (taken
  * out of the plan). 0 or -ENOMEM. */

@@ -56,7 +56,7 @@ int idmap_add(struct idmap *map, uint64_t key, void *value)
 void idmap_done(struct idmap *map, void (*release)(void *value))
 {
 	for (size_t i = 0; i < map->nr_slots; i++)
-		if (map->slots[i].value)
+		if (map->slots[i].value && release)
 			release(map->slots[i].value);
 	free(map->slots);
 	*map = (struct idmap){ 0 };

@@ -25,7 +25,7 @@ struct idmap {
 void *idmap_find(const struct idmap *map, uint64_t key);
 /* Adds a key that is not there yet. @value is not NULL. 0 or -ENOMEM. */
 int idmap_add(struct idmap *map, uint64_t key, void *value);
-/* Empties the map; @release is called with each value. */
+/* Empties the map; @release, unless NULL, is called with each value. */
 void idmap_done(struct idmap *map, void (*release)(void *value));
 
 #endif

@@ -67,6 +67,27 @@ void symbolizer_trim(struct symbolizer *symbolizer);
 int symbolizer_stack(struct symbolizer *symbolizer, pid_t pid, uint64_t id, const uint64_t *pcs,
 		     size_t nr_pcs, uint32_t flags, const struct stack **ret_stack);
 
+/* --- memory.c --- */
+/* What is left until memory runs out. */
+struct memory_left {
+	uint64_t bytes;
+	bool by_group; /* a control group's limit is nearer than the machine's */
+};
+
+/* What process @pid may still take. 0 or -errno. */
+int memory_left(pid_t pid, struct memory_left *ret_left);
+
+/* --- group.c --- */
+/* Is the file nobody's to repair: the C library, a language's, an allocator? */
+bool module_is_library(const char *path);
+/* The group of stack @id: the same for stacks that share the innermost frames of the program's own
+ * code; 0 when it has none. -ENOENT: the stack was not added yet. */
+int symbolizer_group(struct symbolizer *symbolizer, pid_t pid, uint64_t id, uint64_t *ret_group);
+/* Finds the group of stack @id, which was not added before. 0, -ESRCH: @pid was never refreshed, or
+ * -ENOMEM. */
+int symbolizer_add_group(struct symbolizer *symbolizer, pid_t pid, uint64_t id, const uint64_t *pcs,
+			 size_t nr_pcs);
+
 /* --- segments.c: what the unwinder has to know of processes --- */
 /* Unwind rows of one file, shared by the processes that run it. */
 struct unwind_table {

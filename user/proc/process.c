@@ -52,6 +52,7 @@ struct process *process_free(struct symbolizer *symbolizer, struct process *proc
 	if (!process)
 		return NULL;
 	idmap_done(&process->stacks, free_stack);
+	idmap_done(&process->groups, NULL);
 	process_drop_addresses(process);
 	drop_modules(symbolizer, process->modules, process->nr_modules);
 	perf_map_free(process->perf_map);

@@ -66,6 +66,7 @@ struct process {
 	struct perf_map *perf_map;
 	struct idmap addresses; /* program counter -> struct address */
 	struct idmap stacks;    /* stack id -> struct stack */
+	struct idmap groups;    /* stack id -> its group, a number */
 	struct process *next;
 };
 

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "proc/proc.h"
 #include "report/text.h"
 
 #define WRAPPER_PREFIX 10 /* characters that may stand before "malloc" in a wrapper's name */
@@ -44,21 +45,10 @@ static bool starts_with(const char *text, const char *prefix)
 /* Is the code of the frame nobody's to repair: allocators, language libraries, their headers? */
 static bool frame_is_library(const struct frame *frame)
 {
-	static const char *const modules[] = {
-		"libc.so",      "libc-2.",     "libc.musl",  "ld-",
-		"libstdc++.so", "libc++.so",   "libc++abi.", "libjemalloc.",
-		"libtcmalloc",  "libmimalloc", "libgcc_s.",  "[vdso]",
-	};
-	size_t i;
-
 	if (frame->file && (starts_with(frame->file, "/usr/include/") ||
 			    starts_with(frame->file, "/usr/lib/gcc/")))
 		return true;
-	for (i = 0; frame->module && i < ARRAY_SIZE(modules); i++) {
-		if (starts_with(path_base(frame->module), modules[i]))
-			return true;
-	}
-	return false;
+	return frame->module && module_is_library(frame->module);
 }
 
 /* Is the function a program's own wrapper of the allocator: zmalloc, g_try_malloc, xstrdup? */
