@@ -20,6 +20,8 @@ enum lb_kind {
 	LB_KIND_HEAP,      /* a block of malloc and its kin; id: address, weight: bytes asked for */
 	LB_KIND_MMAP,      /* a mapping the program made itself; id: address, weight: bytes */
 	LB_KIND_GOROUTINE, /* read from outside by user/golang, not through the live map; weight: 1 */
+	LB_KIND_THREAD,    /* a thread of the Go runtime; id: address of its m; weight: 0 */
+	LB_KIND_TIMER,     /* a timer of the Go runtime; id: its address, weight: 0 */
 	LB_KIND_MAX,
 };
 
@@ -164,6 +166,11 @@ enum lb_call {
 	LB_CALL_MREMAP,   /* old address = a, old size = b, new size = c; returns the mapping */
 	LB_CALL_BRK,      /* brk and sbrk: no arguments used, the break is read before and after */
 	LB_CALL_SHELTER,  /* opens nothing itself; mappings made inside it are not the program's */
+	LB_CALL_GO_TIMER, /* starts a timer */
+	LB_CALL_GO_TIMER_STOP, /* stops it */
+	LB_CALL_GO_TIMER_FIRE, /* runs it; it is over unless it has a period */
+	LB_CALL_GO_THREAD,     /* makes a thread */
+	LB_CALL_GO_THREAD_END, /* ends the current thread */
 	LB_CALL_MAX,
 };
 
@@ -174,6 +181,8 @@ enum lb_call {
  * bit  21    LB_COOKIE_THROWS: a failure is thrown, not returned
  * bits 32-47 bytes pushed on the stack before the probed instruction: the return address is
  *            at sp + that many
+ *
+ * Calls of Go have, from bit 8 on, only what is called LB_COOKIE_GO_* below.
  */
 enum lb_reg {
 	LB_REG_NONE,
@@ -195,6 +204,17 @@ enum lb_reg {
 #define LB_COOKIE_THROWS      (1ULL << 21)
 #define LB_COOKIE_DELTA_SHIFT 32
 #define LB_COOKIE_DELTA_MASK  0xffffULL
+
+#define LB_COOKIE_GO_SECOND 0x100 /* the object is the second argument, not the first */
+#define LB_COOKIE_GO_BRANCH 0x200 /* probed at the branch that is taken to grow the stack */
+#define LB_COOKIE_GO_INSIDE 0x400 /* probed inside the function, behind its prologue */
+/* What to add to the argument for the object's address, and where in it is what. */
+#define LB_COOKIE_GO_ADD_SHIFT       16
+#define LB_COOKIE_GO_PERIOD_SHIFT    24
+#define LB_COOKIE_GO_IS_CHAN_SHIFT   32
+#define LB_COOKIE_GO_ADD(cookie)     ((cookie) >> LB_COOKIE_GO_ADD_SHIFT & 0xff)
+#define LB_COOKIE_GO_PERIOD(cookie)  ((cookie) >> LB_COOKIE_GO_PERIOD_SHIFT & 0xff)
+#define LB_COOKIE_GO_IS_CHAN(cookie) ((cookie) >> LB_COOKIE_GO_IS_CHAN_SHIFT & 0xff)
 
 /* Settings fixed before the programs are loaded. */
 struct lb_config {

@@ -22,6 +22,7 @@ import tests_limits  # noqa: F401
 import tests_mmap  # noqa: F401
 import tests_output  # noqa: F401
 import tests_real  # noqa: F401
+import tests_timers  # noqa: F401
 
 SKIPPED = 77
 

@@ -127,6 +127,16 @@ int placement_leads_to(struct image *image, uint64_t vaddr, bool past_checks,
 int placement_find(struct image *image, uint64_t vaddr, uint64_t size, unsigned int args,
 		   bool need_return, struct placement *ret_placement);
 
+/* The instruction to probe at the entry of the Go function at @vaddr; its arguments are intact there
+ * and the return address is at sp. *@ret_at_branch: it is the branch that grows the stack, where a
+ * call passes a second time when that is taken. -ENOEXEC, -ENOTSUP as above. */
+int placement_find_go(struct image *image, uint64_t vaddr, uint64_t size,
+		      struct placement *ret_placement, bool *ret_at_branch);
+/* The one instruction of the Go function at @vaddr that calls @target. -ENOTSUP: there is none, or
+ * more than one. */
+int placement_find_call(struct image *image, uint64_t vaddr, uint64_t size, uint64_t target,
+			struct placement *ret_placement);
+
 /* --- unwind rows: call frame information compiled into tables for the unwinder --- */
 
 struct lb_row; /* bpf/unwind.h, as is struct lb_wide */

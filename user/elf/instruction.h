@@ -59,6 +59,10 @@ struct code {
 /* placement_find() on bytes: vaddr is relative to the code's start, offset is 0. */
 int placement_choose(const struct code *code, unsigned int args, bool need_return,
 		     struct placement *ret_placement);
+/* placement_find_go() and placement_find_call() on bytes. */
+int placement_choose_go(const struct code *code, struct placement *ret_placement,
+			bool *ret_at_branch);
+int placement_choose_call(const struct code *code, int64_t target, struct placement *ret_placement);
 /* The target, relative to the code's start, of the first direct call or jump, when every path
  * reaches it; conditional branches before it are passed by when @past_checks. -ENOENT: none. */
 int placement_first_branch(const struct code *code, bool past_checks, int64_t *ret_target);

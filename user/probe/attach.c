@@ -17,10 +17,12 @@ struct programs {
 };
 
 /* The sorts of calls, each with programs of its own. */
-enum sort { SORT_HEAP, SORT_FREE, SORT_MMAP, SORT_SHELTER, SORT_MAX };
+enum sort { SORT_HEAP, SORT_FREE, SORT_MMAP, SORT_SHELTER, SORT_GO_OPEN, SORT_GO_CLOSE, SORT_MAX };
 
 static enum sort sort_of(const struct call *call)
 {
+	if (call->of_go)
+		return call->closes ? SORT_GO_CLOSE : SORT_GO_OPEN;
 	if (call->call == LB_CALL_SHELTER)
 		return SORT_SHELTER;
 	if (call->call == LB_CALL_FREE)
@@ -33,6 +35,10 @@ static struct programs programs_of(struct leakbpf *skeleton, enum sort sort)
 	switch (sort) {
 	case SORT_FREE:
 		return (struct programs){ .entry = skeleton->progs.heap_free };
+	case SORT_GO_OPEN:
+		return (struct programs){ .entry = skeleton->progs.go_open };
+	case SORT_GO_CLOSE:
+		return (struct programs){ .entry = skeleton->progs.go_close };
 	case SORT_MMAP:
 		return (struct programs){ skeleton->progs.mmap_session, skeleton->progs.mmap_entry,
 					  skeleton->progs.mmap_exit };

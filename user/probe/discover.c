@@ -211,33 +211,30 @@ static bool is_counted_elsewhere(struct image *image, const struct gathering *ga
 		 is_counted_at(gathering, candidate, &entry)));
 }
 
-static int add_unplaced(struct discovery *discovery, const struct candidate *candidate, int error)
+int discovery_add_unplaced(struct discovery *discovery, const struct call *call, const char *symbol,
+			   int error)
 {
-	struct unplaced unplaced = { .call = candidate->call, .error = error };
+	struct unplaced unplaced = { .call = call, .error = error };
 
 	if (vec_reserve((void **)&discovery->unplaced, &discovery->unplaced_capacity,
 			discovery->nr_unplaced + 1, sizeof(unplaced)) < 0)
 		return -ENOMEM;
-	unplaced.symbol = strdup(candidate->symbol);
+	unplaced.symbol = strdup(symbol);
 	if (!unplaced.symbol)
 		return -ENOMEM;
 	discovery->unplaced[discovery->nr_unplaced++] = unplaced;
 	return 0;
 }
 
-static int add_probe(struct discovery *discovery, const struct candidate *candidate,
-		     const struct placement *placement)
+int discovery_add_probe(struct discovery *discovery, const char *symbol,
+			const struct site_probe *found)
 {
-	struct site_probe probe = {
-		.call = candidate->call,
-		.placement = *placement,
-		.cookie = call_cookie(candidate->call, placement),
-	};
+	struct site_probe probe = *found;
 
 	if (vec_reserve((void **)&discovery->probes, &discovery->capacity, discovery->nr_probes + 1,
 			sizeof(probe)) < 0)
 		return -ENOMEM;
-	probe.symbol = strdup(candidate->symbol);
+	probe.symbol = strdup(symbol);
 	if (!probe.symbol)
 		return -ENOMEM;
 	discovery->probes[discovery->nr_probes++] = probe;
@@ -265,14 +262,15 @@ static int find_safe_place(struct image *image, const struct candidate *candidat
 static int place(struct image *image, const struct candidate *candidate,
 		 struct discovery *discovery)
 {
-	struct placement placement = { 0 };
-	int err = find_safe_place(image, candidate, &placement);
+	struct site_probe probe = { .call = candidate->call };
+	int err = find_safe_place(image, candidate, &probe.placement);
 
 	if (err == -ENOMEM)
 		return err;
 	if (err < 0)
-		return add_unplaced(discovery, candidate, err);
-	return add_probe(discovery, candidate, &placement);
+		return discovery_add_unplaced(discovery, candidate->call, candidate->symbol, err);
+	probe.cookie = call_cookie(candidate->call, &probe.placement);
+	return discovery_add_probe(discovery, candidate->symbol, &probe);
 }
 
 /* discover() into @discovery, which the caller releases also on failure. */
@@ -297,7 +295,7 @@ static int discover_into(struct image *image, struct discovery *discovery)
 		if (err < 0)
 			return err;
 	}
-	return 0;
+	return discovery->is_go ? discover_go(image, discovery) : 0;
 }
 
 int discover(struct image *image, struct discovery *ret_discovery)

@@ -17,6 +17,7 @@ struct unplaced {
 struct discovery {
 	bool is_go;
 	bool has_c;                     /* a Go program that C code is part of */
+	bool has_unknown_timers;        /* of Go, in a version whose timers we do not know */
 	bool replaces_malloc;           /* defines plain malloc and is not the C library */
 	const char *allocator;          /* of the plain names; NULL: it does not define malloc */
 	const char *prefixed_allocator; /* of the prefixed ones; NULL: none */
@@ -29,6 +30,14 @@ struct discovery {
 /* Looks through the file @image. 0 or -ENOMEM. */
 int discover(struct image *image, struct discovery *ret_discovery);
 void discovery_done(struct discovery *discovery);
+/* Adds a probe with the symbol @symbol, or a function that can not be probed. 0 or -ENOMEM. */
+int discovery_add_probe(struct discovery *discovery, const char *symbol,
+			const struct site_probe *found);
+int discovery_add_unplaced(struct discovery *discovery, const struct call *call, const char *symbol,
+			   int error);
+
+/* gocalls.c: adds what the Go runtime in @image offers. 0 or -ENOMEM. */
+int discover_go(struct image *image, struct discovery *discovery);
 
 /* plan_cache.c: what the file at @path offers; *@ret_discovery is the cache's, valid until its
  * next use. -errno: it can not be read. */

@@ -238,6 +238,11 @@ static int add_file(struct building *building, const struct mapping *mapping)
 						  "by kind heap",
 						  mapping->path);
 	}
+	if (!err && discovery->has_unknown_timers && wants(building, LB_KIND_TIMER))
+		err = plan_add_blind_spot(&building->plan,
+					  "the timers of %s are not watched: its version of Go is "
+					  "newer than what leakbpf knows of",
+					  mapping->path);
 	if (!err)
 		err = add_unplaced(building, mapping->path, discovery);
 	return err < 0 ? err : add_object(building, mapping, open_path, discovery);

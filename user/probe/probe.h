@@ -22,6 +22,8 @@ struct call {
 	bool needs_return; /* what it did is known only when it returns */
 	bool throws;       /* a failure is thrown: LB_COOKIE_THROWS */
 	bool checks_first; /* may only check its arguments and go on to another one */
+	bool of_go;        /* of the Go runtime: the cookie is made by gocalls.c */
+	bool closes;       /* of Go: closes something */
 	enum lb_kind kind;
 };
 

@@ -8,7 +8,7 @@
 
 #include "leakbpf.skel.h" /* needs the types of leakbpf.h */
 
-#define ATTACHMENT_LINKS 8 /* at most: entry and exit of heap, mmap and shelter; free; loader */
+#define ATTACHMENT_LINKS 10 /* entry and exit of heap, mmap, shelter; free; loader; Go's two */
 
 /* What is attached in one file for one process. */
 struct attachment {

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+// Timers that are stopped, that fire, that fire again and again, and that nobody stops; goroutines
+// that keep a thread for themselves, and give it back or take it with them. It speaks the protocol
+// of ../../workload.h:
+//
+//	go N       all of it N times
+//	threads N  N goroutines lock a thread and wait
+//	free       they end, and their threads with them
+//	exit
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+//go:noinline
+func tickerNeverStopped() *time.Ticker {
+	return time.NewTicker(time.Hour)
+}
+
+//go:noinline
+func tickerStopped() {
+	time.NewTicker(time.Hour).Stop()
+}
+
+//go:noinline
+func afterInSelect(ready <-chan int) {
+	select {
+	case <-ready:
+	case <-time.After(time.Hour):
+	}
+}
+
+//go:noinline
+func timerStopped(ready <-chan int) {
+	timer := time.NewTimer(time.Hour)
+	select {
+	case <-ready:
+		timer.Stop()
+	case <-timer.C:
+	}
+}
+
+//go:noinline
+func timerReset() {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	timer.Reset(time.Millisecond)
+	<-timer.C
+}
+
+//go:noinline
+func funcFired(group *sync.WaitGroup) {
+	group.Add(1)
+	time.AfterFunc(time.Millisecond, group.Done)
+}
+
+//go:noinline
+func contextForgotten() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	_ = cancel
+	return ctx
+}
+
+//go:noinline
+func contextCancelled() {
+	_, cancel := context.WithTimeout(context.Background(), time.Hour)
+	cancel()
+}
+
+// While the garbage collector stops the world again and again: whoever is asked to stop goes through
+// the branch that grows the stack, and begins the function anew.
+//
+//go:noinline
+func timerPreempted() {
+	time.NewTimer(time.Hour).Stop()
+}
+
+const preemptedRounds = 400
+
+var kept []any
+
+func work(n int) {
+	var group sync.WaitGroup
+	ready := make(chan int, 1)
+	for i := 0; i < n; i++ {
+		kept = append(kept, tickerNeverStopped(), contextForgotten())
+		tickerStopped()
+		ready <- i
+		afterInSelect(ready)
+		ready <- i
+		timerStopped(ready)
+		timerReset()
+		funcFired(&group)
+		contextCancelled()
+	}
+	done := make(chan int)
+	go func() {
+		for i := 0; i < preemptedRounds*n; i++ {
+			timerPreempted()
+		}
+		close(done)
+	}()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+			runtime.GC()
+		}
+	}
+	group.Wait()
+	time.Sleep(20 * time.Millisecond)
+}
+
+func lockThreads(n int, release <-chan int) {
+	var started sync.WaitGroup
+	for i := 0; i < n; i++ {
+		started.Add(1)
+		go func() {
+			runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+			started.Done()
+			<-release
+		}()
+	}
+	started.Wait()
+}
+
+func main() {
+	release := make(chan int)
+	fmt.Println("ready", os.Getpid())
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		words := append(strings.Fields(lines.Text()), "", "")
+		n, _ := strconv.Atoi(words[1])
+		switch words[0] {
+		case "go":
+			work(n)
+		case "threads":
+			lockThreads(n, release)
+		case "free":
+			close(release)
+			time.Sleep(200 * time.Millisecond)
+		case "exit":
+			fmt.Println("done exit")
+			return
+		default:
+			fmt.Println("error", lines.Text())
+			continue
+		}
+		fmt.Println("done", words[0])
+	}
+}
