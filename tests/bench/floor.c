@@ -4,6 +4,7 @@
  * that leakbpf would choose, says "ready MODE PLACES" and keeps them there until its input ends.
  *
  * PROGRAM: floor    empty, entry and return of all that allocates and entry of all that frees
+ *          entries  empty, entry of all that allocates and frees
  *          entry    empty, entry of malloc alone
  *          stackid  the same with bpf_get_stackid()
  *          exit     empty, return of malloc alone
@@ -204,6 +205,17 @@ static int attach_floor(struct bench *bench)
 	return error ?: attach(bench, "floor_entry", CHOICE_FREES, false);
 }
 
+/* The same without any return: what is left when nothing but entries is probed. */
+static int attach_entries(struct bench *bench)
+{
+	static const char *const names[] = { "floor_entry" };
+	int error = load(bench, names, ARRAY_SIZE(names));
+
+	if (!error)
+		error = attach(bench, "floor_entry", CHOICE_ALLOCATES, false);
+	return error ?: attach(bench, "floor_entry", CHOICE_FREES, false);
+}
+
 static int attach_at_malloc(struct bench *bench, const char *what)
 {
 	bool unwinds = !strcmp(what, "walk");
@@ -225,8 +237,12 @@ static int run(struct bench *bench, const char *what, const char *mode)
 
 	if (!error)
 		error = make_plan(bench);
-	if (!error)
-		error = strcmp(what, "floor") ? attach_at_malloc(bench, what) : attach_floor(bench);
+	if (!error && !strcmp(what, "floor"))
+		error = attach_floor(bench);
+	else if (!error && !strcmp(what, "entries"))
+		error = attach_entries(bench);
+	else if (!error)
+		error = attach_at_malloc(bench, what);
 	if (!error && !bench->nr_places)
 		error = error_set(&bench->error, -ENOENT, "PID %d has nothing to probe",
 				  bench->pid);
@@ -246,7 +262,7 @@ int main(int argc, char **argv)
 	struct bench bench __attribute__((cleanup(bench_done))) = { 0 };
 
 	if (argc != 4) {
-		fprintf(stderr, "usage: bench_floor floor|entry|stackid|exit|walk "
+		fprintf(stderr, "usage: bench_floor floor|entries|entry|stackid|exit|walk "
 				"auto|session|multi|perf PID\n");
 		return 2;
 	}

@@ -222,7 +222,7 @@ class Bench:
                           difference(walk, values["empty, at return"][depth]), GOAL_WALK_NS,
                           "ns")
 
-    # --- redis: three servers, one under empty programs, one under leakbpf ---
+    # --- redis: four servers, two under empty programs, one under leakbpf ---
 
     def open_redis(self, stack, folder, name):
         socket = os.path.join(folder, name)
@@ -252,13 +252,14 @@ class Bench:
                 **{command: float(rates[command]) for command in REDIS_COMMANDS}}
 
     def redis(self):
-        values = {"no tool": [], "floor": [], "leakbpf": []}
+        values = {"no tool": [], "entries": [], "floor": [], "leakbpf": []}
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="leakbpf-bench-"))
             pids, sockets = {}, {}
             for name in values:
                 pids[name], sockets[name] = self.open_redis(stack, folder, name.replace(" ", "-"))
-            self.attach_bare(stack, "floor", pids["floor"])
+            for name in ("entries", "floor"):
+                self.attach_bare(stack, name, pids[name])
             observer = stack.enter_context(self.watch(pids["leakbpf"])).wait_ready()
             for socket in sockets.values():
                 self.load_redis(socket)  # not measured: memory grows, code gets warm

@@ -22,11 +22,11 @@ def versions():
     return sorted(found) or ["none"]
 
 
-def go_workload(name, version, how="plain", env=None):
+def go_workload(name, version, how="plain", env=None, arguments=()):
     if version == "none":
         raise Skip("no Go is installed (Debian: golang-1.19-go; golang-1.23-go of "
                    "bookworm-backports)")
-    return Workload(f"{name}_{version}_{how}", env=env)
+    return Workload(f"{name}_{version}_{how}", *arguments, env=env)
 
 
 def run(*arguments, status=0):

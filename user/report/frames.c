@@ -5,6 +5,7 @@
 #include "proc/proc.h"
 #include "report/text.h"
 
+#define NAMED_CALLERS  4  /* frames looked at for a name */
 #define WRAPPER_PREFIX 10 /* characters that may stand before "malloc" in a wrapper's name */
 
 const char *path_base(const char *path)
@@ -42,11 +43,51 @@ static bool starts_with(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+/* What compilers of C append to the names of parts and copies of functions. */
+static bool is_clone_suffix(const char *suffix)
+{
+	static const char *const suffixes[] = { "part.",     "constprop.", "isra.",     "cold",
+						"lto_priv.", "llvm.",      "localalias" };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		if (starts_with(suffix, suffixes[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Does the function belong to a package of Go's own library? Their paths begin with one of these
+ * (Go 1.23, go list std); all others but "main" begin with a host name. */
+static bool is_go_library(const char *function)
+{
+	static const char *const roots[] = {
+		"archive",  "bufio",   "bytes",    "compress", "container", "context", "crypto",
+		"database", "debug",   "encoding", "errors",   "expvar",    "flag",    "fmt",
+		"go",       "hash",    "html",     "image",    "internal",  "io",      "iter",
+		"log",      "maps",    "math",     "mime",     "net",       "os",      "path",
+		"plugin",   "reflect", "regexp",   "runtime",  "slices",    "sort",    "strconv",
+		"strings",  "sync",    "syscall",  "testing",  "text",      "time",    "unicode",
+		"unique",   "vendor",
+	};
+	size_t len = strcspn(function, "./"), i;
+
+	if (!function[len] || is_clone_suffix(function + len + 1))
+		return false;
+	for (i = 0; i < ARRAY_SIZE(roots); i++) {
+		if (strlen(roots[i]) == len && strncmp(function, roots[i], len) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Is the code of the frame nobody's to repair: allocators, language libraries, their headers? */
 static bool frame_is_library(const struct frame *frame)
 {
 	if (frame->file && (starts_with(frame->file, "/usr/include/") ||
 			    starts_with(frame->file, "/usr/lib/gcc/")))
+		return true;
+	if (frame->function && is_go_library(frame->function))
 		return true;
 	return frame->module && module_is_library(frame->module);
 }
@@ -66,6 +107,21 @@ static bool frame_is_wrapper(const struct frame *frame)
 	return false;
 }
 
+/* The frame to show for @frame, which is @nr frames away from the outermost: a named caller in the
+ * same file tells people more than an offset. */
+static const struct frame *named_instead(const struct frame *frame, size_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < MIN(nr, NAMED_CALLERS); i++) {
+		if (frame[i].module != frame->module)
+			break;
+		if (frame[i].function && !frame_is_wrapper(&frame[i]))
+			return &frame[i];
+	}
+	return frame;
+}
+
 const struct frame *stack_where(const struct stack *stack)
 {
 	const struct frame *wrapper = NULL;
@@ -79,7 +135,7 @@ const struct frame *stack_where(const struct stack *stack)
 		if (frame_is_library(frame))
 			continue;
 		if (!frame_is_wrapper(frame))
-			return frame;
+			return named_instead(frame, stack->nr_frames - i);
 		if (!wrapper)
 			wrapper = frame;
 	}
@@ -92,7 +148,7 @@ void text_where(struct buf *buf, const struct finding *finding)
 	size_t before;
 
 	if (!frame) {
-		buf_puts(buf, "(stack unknown)");
+		buf_puts(buf, UNKNOWN_STACK);
 		return;
 	}
 	frame_name(buf, frame);

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+// Goroutines that get stuck, in several ways at once or one at a time:
+//
+//	stuck leak       one goroutine every few milliseconds, abandoned at a channel
+//	stuck fixed      the same work, done right
+//	stuck before N   N of them at one channel before it says "ready", none later
+//	stuck nil        a few at nil channels and in empty selects
+//	stuck deadlock   two goroutines that hold what the other one wants
+//	stuck contended  the same two mutexes, taken in order by workers for ever
+//	stuck spin       a select with default that takes a whole CPU
+//	stuck busy       workers that change between two waits all the time
+//
+// It says "ready PID" and ends with its input.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	pause = 5 * time.Millisecond
+	short = time.Millisecond
+)
+
+type account struct {
+	sync.Mutex
+	balance int
+}
+
+func abandon() {
+	answer := make(chan int)
+	go func() {
+		answer <- 1 // LEAK abandon
+	}()
+	select {
+	case <-answer:
+	default:
+	}
+}
+
+func deliver() {
+	answer := make(chan int, 1)
+	go func() {
+		answer <- 1
+	}()
+	<-answer
+}
+
+func repeat(step func()) {
+	for {
+		step()
+		time.Sleep(pause)
+	}
+}
+
+func waitForOne(n int) {
+	start := make(chan int)
+	for i := 0; i < n; i++ {
+		go func() {
+			<-start // LEAK waitForOne
+		}()
+	}
+}
+
+func waitForNothing() {
+	var none chan int
+	go func() {
+		none <- 1 // LEAK nilSend
+	}()
+	go func() {
+		<-none // LEAK nilReceive
+	}()
+	for i := 0; i < 3; i++ {
+		go func() {
+			select {} // LEAK emptySelect
+		}()
+	}
+}
+
+//go:noinline
+func transfer(from, to *account, locked *sync.WaitGroup) {
+	from.Lock()
+	defer from.Unlock()
+	if locked != nil {
+		locked.Done()
+		locked.Wait()
+	} else {
+		time.Sleep(pause)
+	}
+	to.Lock() // LEAK transfer
+	defer to.Unlock()
+	from.balance--
+	to.balance++
+}
+
+func deadlock() {
+	var locked sync.WaitGroup
+	a, b := &account{}, &account{}
+	locked.Add(2)
+	go transfer(a, b, &locked)
+	go transfer(b, a, &locked)
+}
+
+func contend() {
+	a, b := &account{}, &account{}
+	for i := 0; i < 8; i++ {
+		go func() {
+			for {
+				transfer(a, b, nil)
+			}
+		}()
+	}
+}
+
+func poll(values chan int) {
+	for {
+		select { // LEAK poll
+		case <-values:
+		default:
+		}
+	}
+}
+
+func worker(in, out chan int) {
+	for value := range in {
+		time.Sleep(short)
+		out <- value
+	}
+}
+
+func churn() {
+	in, out := make(chan int), make(chan int)
+	for i := 0; i < 50; i++ {
+		go worker(in, out)
+	}
+	go func() {
+		for i := 0; ; i++ {
+			in <- i
+		}
+	}()
+	for range out {
+		time.Sleep(short / 10)
+	}
+}
+
+func main() {
+	switch os.Args[1] {
+	case "leak":
+		go repeat(abandon)
+	case "fixed":
+		go repeat(deliver)
+	case "before":
+		n, _ := strconv.Atoi(os.Args[2])
+		waitForOne(n)
+	case "nil":
+		waitForNothing()
+	case "deadlock":
+		deadlock()
+	case "contended":
+		contend()
+	case "spin":
+		go poll(make(chan int))
+	case "busy":
+		go churn()
+	}
+	time.Sleep(10 * pause)
+	fmt.Println("ready", os.Getpid())
+	io.Copy(io.Discard, os.Stdin)
+}
