@@ -110,7 +110,7 @@ int go_open(struct pt_regs *ctx)
 		stats_loss(kind, LB_LOSS_USER_READ);
 		return 0;
 	}
-	ledger_open(thread, kind, id, 0);
+	ledger_open(thread, kind, id, 1);
 	return 0;
 }
 

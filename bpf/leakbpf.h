@@ -20,8 +20,8 @@ enum lb_kind {
 	LB_KIND_HEAP,      /* a block of malloc and its kin; id: address, weight: bytes asked for */
 	LB_KIND_MMAP,      /* a mapping the program made itself; id: address, weight: bytes */
 	LB_KIND_GOROUTINE, /* read from outside by user/golang, not through the live map; weight: 1 */
-	LB_KIND_THREAD,    /* a thread of the Go runtime; id: address of its m; weight: 0 */
-	LB_KIND_TIMER,     /* a timer of the Go runtime; id: its address, weight: 0 */
+	LB_KIND_THREAD,    /* a thread of the Go runtime; id: address of its m; weight: 1 */
+	LB_KIND_TIMER,     /* a timer of the Go runtime; id: its address; weight: 1 */
 	LB_KIND_MAX,
 };
 

@@ -12,3 +12,8 @@ int site_key_compare(const struct lb_site_key *a, const struct lb_site_key *b)
 		return COMPARE(a->kind, b->kind);
 	return COMPARE(a->stack, b->stack);
 }
+
+bool kind_has_bytes(enum lb_kind kind)
+{
+	return kind == LB_KIND_HEAP || kind == LB_KIND_MMAP;
+}

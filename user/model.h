@@ -16,6 +16,13 @@
 
 #include "leakbpf.h"
 
+/* A mapping that a program counter of the target lies in. */
+struct code_mapping {
+	uint64_t start, end;
+	uint64_t file_offset; /* of its start */
+	const char *build_id; /* GNU build-id of the file in hexadecimal, interned; NULL: none */
+};
+
 /* One line of a stack as people read it. Strings are interned and outlive the frame. */
 struct frame {
 	const char *function; /* demangled; NULL: unknown */
@@ -24,8 +31,9 @@ struct frame {
 	uint64_t address; /* program counter in the target (a return address but for frame 0 of an
 			         interrupted one) */
 	uint64_t offset;  /* address in the module's file image: what "module+0xoffset" shows */
-	int line;         /* 0: unknown */
-	bool inlined;     /* the function was inlined into the next frame */
+	const struct code_mapping *mapping; /* outlives the frame; NULL: unknown, or no file */
+	int line;                           /* 0: unknown */
+	bool inlined;                       /* the function was inlined into the next frame */
 };
 
 /* A symbolised stack; frame 0 is the innermost. */
@@ -76,7 +84,7 @@ struct site_count {
 	uint64_t live_bytes;
 	uint64_t oldest_ns; /* birth of the oldest live object, CLOCK_MONOTONIC; 0: not known */
 	bool estimated;     /* not every object was followed: closed and live are estimates */
-	const char *state;  /* what its objects wait for; interned; NULL: they do not wait */
+	const char *state;  /* what its objects wait for, or if blocks are reachable; interned */
 	const char *proof;  /* why its objects can never be closed, as a sentence; NULL: they may */
 	/* The followed objects born in each epoch of the snapshot that are still live; borrowed, only
 	 * valid until the next snapshot. NULL: not counted this time. */
@@ -102,23 +110,40 @@ struct snapshot {
 /* In rising order of alarm. */
 enum verdict { VERDICT_STABLE, VERDICT_SUSPECT, VERDICT_GROWING, VERDICT_LEAKING };
 
+/* Why a verdict is not more: what user/trend/rule.c asked last. */
+/* clang-format off */
+enum doubt { DOUBT_NONE, DOUBT_FEW, DOUBT_LITTLE, DOUBT_DRAINING, DOUBT_SPAN, DOUBT_STOPPED,
+	     DOUBT_SATURATING, DOUBT_LEVEL, DOUBT_SMALL, DOUBT_NEW };
+/* clang-format on */
+
+/* What became of the generations of a site. */
+struct residue {
+	unsigned int nr_judged, nr_stuck, nr_draining, nr_empty;
+	uint64_t kept_min, kept_max; /* objects of each stuck one */
+	double undrained_s, quiet_s; /* since the oldest, youngest stuck one was complete */
+	enum doubt doubt;
+};
+
 #define FINDING_HISTORY 32
 
-/* A judged site. */
+/* A judged site, or the largest of several that are judged as one: of a group, or a process. */
 struct finding {
 	struct site_count site;
+	unsigned int nr_stacks; /* 1: a site */
 	enum verdict verdict;
-	double confidence; /* 0..1 */
-	double growth_count_per_s;
-	double growth_bytes_per_s;
+	double confidence;                                              /* 0..1 */
+	double growth_count_per_s, growth_count_low, growth_count_high; /* 95 % interval */
+	double growth_bytes_per_s, growth_bytes_low, growth_bytes_high;
 	double first_alert_s; /* since the start of the watch; < 0: never */
 	double oldest_s;      /* age of the oldest live object; < 0: not known */
-	uint64_t history
-		[FINDING_HISTORY]; /* live bytes (or count) of the last polls, oldest first */
+	struct residue residue;
+	uint64_t history[FINDING_HISTORY]; /* least live bytes in each epoch, oldest first */
 	size_t nr_history;
 	const struct stack *stack; /* not owned; NULL until symbolised */
 };
 
+/* Is the weight of the kind bytes? Else each object weighs 1. */
+bool kind_has_bytes(enum lb_kind kind);
 int site_key_compare(const struct lb_site_key *a, const struct lb_site_key *b);
 
 #endif

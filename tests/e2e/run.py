@@ -14,14 +14,20 @@ sys.dont_write_bytecode = True
 import registry
 from harness import LEAKBPF, Failure, Skip
 
-import tests_errors  # noqa: F401  each registers its tests
+import tests_browser  # noqa: F401
+import tests_catalogue  # noqa: F401  each registers its tests
+import tests_check  # noqa: F401
+import tests_errors  # noqa: F401
 import tests_goroutines  # noqa: F401
 import tests_heap  # noqa: F401
 import tests_life  # noqa: F401
 import tests_limits  # noqa: F401
 import tests_mmap  # noqa: F401
 import tests_output  # noqa: F401
+import tests_pprof  # noqa: F401
+import tests_reach  # noqa: F401
 import tests_real  # noqa: F401
+import tests_record  # noqa: F401
 import tests_timers  # noqa: F401
 
 SKIPPED = 77

@@ -9,7 +9,8 @@ import subprocess
 import tempfile
 import time
 
-from harness import (LEAKBPF, WORKLOADS, Skip, Workload, read_text, require, wait_for)
+from harness import (LEAKBPF, SOURCES, WORKLOADS, Observer, Report, Skip, Workload,
+                     check_conservation, read_text, require, wait_for)
 from registry import test
 
 HOW = ("plain", "stripped", "pie", "pie_stripped", "cgo")
@@ -281,3 +282,138 @@ def refused():
     for arguments in ((), ("-p", "x"), ("-p", "1", "--with", "state"), ("-p", "1", "--group", "y"),
                       ("-p", "1", "-f", "folded"), ("-p", "1", "more")):
         run(*arguments, status=2)
+
+
+# --- as part of a watch ---
+
+STUCK = "tests/workloads/go/stuck/main.go"
+
+
+def stuck_line(name):
+    """The line marked "LEAK name" in the program."""
+    lines = read_text(os.path.join(SOURCES, STUCK)).split("\n")
+    (number,) = [i for i, line in enumerate(lines, 1) if line.endswith(f"// LEAK {name}")]
+    return number
+
+
+def watch_stuck(version, *arguments, seconds=12, fewest=0):
+    """What leakbpf says of goroutines of the program "stuck" after so many seconds."""
+    with go_workload("stuck", version, arguments=arguments) as program:
+        with Observer("-k", "goroutine", "-d", str(seconds), pid=program.pid,
+                      interval="1") as observer:
+            observer.wait_end(timeout=seconds + 30)
+            report = Report(read_text(observer.output))
+        require(program.is_alive(), "the program has ended")
+    check_conservation(report)
+    require(len(report.of("goroutine")) >= fewest, f"too few findings: {report.text}"[:600])
+    target = report.document["targets"][0]
+    require(target["runtime"] == "go" and target["go_version"].startswith(f"go{version}"),
+            f"target: {target}")
+    return report
+
+
+def finding_at(report, name, function):
+    """The finding whose innermost own frame is at the marked line of the function."""
+    line, hits = stuck_line(name), []
+    for finding in report.of("goroutine"):
+        own = [f for f in finding["stack"] if (f["function"] or "").startswith("main.")]
+        if own and own[0]["line"] == line and own[0]["function"] == function:
+            hits.append(finding)
+    require(len(hits) == 1, f"{name}: {len(hits)} findings at {function}:{line}: "
+            f"{report.text}"[:2000])
+    return hits[0]
+
+
+MARKED = {version: version for version in versions() if version in ("1.19", "1.23", "none")}
+
+
+@test("goroutine_leak", timeout=120, over=MARKED)
+def leak_in_watch(version):
+    """Growing at the line where they stay, with the go statement; the repaired twin is clean."""
+    finding = finding_at(watch_stuck(version, "leak"), "abandon", "main.abandon.func1")
+    require(finding["verdict"] in ("leaking", "growing") and finding["state"] == "chan send" and
+            finding["live_count"] > 500 and finding["closed_count"] == 0, f"{finding}")
+    last = finding["stack"][-1]
+    require(last["function"] == "created by main.abandon" and last["file"].endswith("main.go"),
+            f"creator: {last}")
+    for twin in ("fixed", "busy"):
+        flagged = watch_stuck(version, twin, fewest=1).flagged()
+        require(not flagged, f"{twin}: {flagged}")
+
+
+@test("goroutine_before", timeout=60, over=MARKED)
+def stuck_before(version):
+    """What was stuck before we came is there, with the channel that all of them wait for."""
+    report = watch_stuck(version, "before", "400", seconds=3)
+    finding = finding_at(report, "waitForOne", "main.waitForOne.func1")
+    require(finding["live_count"] == finding["opened_count"] == 400, f"{finding}")
+    require(re.fullmatch(r"chan receive \(one channel 0x[0-9a-f]+\)", finding["state"]),
+            f"state: {finding['state']}")
+    require(not report.flagged(), f"flagged: {report.flagged()}")
+
+
+@test("goroutine_certain", timeout=60, over=MARKED)
+def certain(version):
+    """Nil channels and several empty selects need no history: two polls."""
+    report = watch_stuck(version, "nil", seconds=2)
+    for name, function in (("nilSend", "main.waitForNothing.func1"),
+                           ("nilReceive", "main.waitForNothing.func2"),
+                           ("emptySelect", "main.waitForNothing.func3")):
+        finding = finding_at(report, name, function)
+        require(finding["verdict"] == "leaking", f"{name}: {finding}")
+    require(len(report.flagged()) == 3, f"flagged: {report.flagged()}")
+
+
+@test("ps", over=MARKED)
+def process_list(version):
+    """Go programs with version, path and goroutines; others with their allocator."""
+    with go_workload("stuck", version, arguments=["before", "100"]) as program, \
+            Workload("threads") as native:
+        result = subprocess.run([LEAKBPF, "ps", "-f", "json"], check=True, capture_output=True,
+                                text=True, timeout=60)
+        document = json.loads(result.stdout)
+        rows = {row["pid"]: row for row in document["processes"]}
+        sizes = [row["rss_bytes"] for row in document["processes"]]
+        require(sizes == sorted(sizes, reverse=True) and sizes, "not sorted by memory")
+        go, other = rows[program.pid], rows[native.pid]
+        require(go["runtime"] == "go" and go["go_version"] == read_version(program) and
+                go["goroutine_count"] == 101 and go["go_path"].endswith("/stuck") and
+                go["thread_count"] > 1 and go["fd_count"] > 2, f"Go: {go}")
+        require(other["runtime"] == "native" and other["allocators"] == ["glibc"] and
+                other["goroutine_count"] is None and other["go_path"] is None, f"C: {other}")
+        only = json.loads(subprocess.run([LEAKBPF, "ps", "-g", "-f", "json"], check=True,
+                                         capture_output=True, text=True, timeout=60).stdout)
+        require({row["runtime"] for row in only["processes"]} == {"go"}, "not only Go")
+        text = subprocess.run([LEAKBPF, "ps"], check=True, capture_output=True, text=True,
+                              timeout=60).stdout
+        require(re.search(rf"^ *{program.pid} .* 101 +go{version}\S* .*stuck", text, re.M), text)
+
+
+@test("goroutine_deadlock", timeout=90, over=MARKED)
+def deadlock(version):
+    """Two that hold what the other one wants are told; those that take turns, or wait for one that
+    holds a lock for long, are not."""
+    report = watch_stuck(version, "deadlock", seconds=11)
+    line = stuck_line("transfer")
+    found = [f for f in report.of("goroutine") if any(
+        frame["function"] == "main.transfer" and frame["line"] == line for frame in f["stack"])]
+    require(sum(f["live_count"] for f in found) == 2, f"not both: {report.text}"[:2000])
+    for finding in found:
+        require(finding["verdict"] == "leaking" and re.match(
+            r"likely a deadlock: goroutine \d+ waits for the mutex at 0x", finding["why"]),
+            f"{finding}")
+    for twin in ("contended", "held"):
+        report = watch_stuck(version, twin, seconds=11, fewest=1)
+        alarming = report.flagged(("leaking", "growing", "suspect"))
+        require(not alarming, f"{twin}: {alarming}")
+
+
+@test("goroutine_spinning", timeout=90, over=MARKED)
+def spinning(version):
+    """A busy select with default: suspect, at the function that runs, never leaking."""
+    report = watch_stuck(version, "spin", seconds=11)
+    (finding,) = [f for f in report.of("goroutine") if f["state"] == "spinning"]
+    require(finding["verdict"] == "suspect" and finding["stack"][0]["function"] == "main.poll" and
+            re.match(r"goroutine \d+ has been running in main.poll for \d+ s", finding["why"]),
+            f"{finding}")
+    require(not report.flagged(), f"flagged: {report.flagged()}")

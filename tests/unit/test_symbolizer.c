@@ -99,6 +99,39 @@ static void own_stack_has_functions_lines_and_modules(void **state)
 	symbolizer_free(symbolizer);
 }
 
+/* A frame says which mapping it lies in, also after the mappings have been read again. */
+static void frames_know_their_mapping(void **state)
+{
+	struct symbolizer *symbolizer = new_symbolizer();
+	const uint64_t pcs[] = { return_address(), address_in_libc(), 1 };
+	const struct code_mapping *libc;
+	const struct stack *stack;
+	struct maps maps = { 0 };
+
+	(void)state;
+	assert_int_equal(maps_read(getpid(), &maps), 0);
+	assert_int_equal(symbolizer_refresh(symbolizer, getpid()), 0);
+	stack = name_stack(symbolizer, getpid(), 7, pcs, ARRAY_SIZE(pcs));
+	assert_int_equal(symbolizer_refresh(symbolizer, getpid()), 0);
+	for (size_t i = 0; i < 2; i++) {
+		const struct mapping *wanted = maps_find(&maps, pcs[i]);
+		const struct code_mapping *found = stack->frames[i].mapping;
+
+		assert_non_null(wanted);
+		assert_non_null(found);
+		assert_int_equal(found->start, wanted->start);
+		assert_int_equal(found->end, wanted->end);
+		assert_int_equal(found->file_offset, wanted->file_offset);
+	}
+	assert_null(stack->frames[2].mapping);
+	libc = stack->frames[1].mapping;
+	assert_non_null(libc->build_id);
+	assert_int_equal(strlen(libc->build_id), 40);
+	assert_int_equal(strspn(libc->build_id, "0123456789abcdef"), 40);
+	maps_done(&maps);
+	symbolizer_free(symbolizer);
+}
+
 /* The C library's frames do not tell a group, the two innermost of the program do. */
 static void groups_by_own_frames(void **state)
 {
@@ -416,6 +449,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(own_stack_has_functions_lines_and_modules),
+		cmocka_unit_test(frames_know_their_mapping),
 		cmocka_unit_test(groups_by_own_frames),
 		cmocka_unit_test(line_is_that_of_the_call),
 		cmocka_unit_test(offset_is_that_of_the_file),

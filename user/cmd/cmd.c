@@ -11,7 +11,13 @@
 
 static const struct command commands[] = {
 	{ "watch", "watch processes until Ctrl-C (the default command)", cmd_watch },
+	{ "run", "start a program and watch it from its first instruction", cmd_run },
+	{ "check", "watch for scripts: exit status 1 when something leaks", cmd_check },
+	{ "record", "keep the snapshots of a watch in a file", cmd_record },
+	{ "report", "judge a recording", cmd_report },
+	{ "diff", "compare two recordings, or two moments of one", cmd_diff },
 	{ "goroutines", "every goroutine of a Go process, grouped", cmd_goroutines },
+	{ "ps", "processes worth watching", cmd_ps },
 	{ "doctor", "what this kernel and these privileges allow", cmd_doctor },
 };
 

@@ -7,6 +7,7 @@
 
 enum exit_status {
 	EXIT_DONE = 0,
+	EXIT_LEAKS = 1, /* only of check */
 	EXIT_USAGE = 2,
 	EXIT_FAILED = 3, /* could not run */
 };
@@ -23,8 +24,14 @@ struct command {
 int cmd_main(int argc, char **argv);
 
 int cmd_watch(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int cmd_record(int argc, char **argv);
+int cmd_report(int argc, char **argv);
+int cmd_diff(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_goroutines(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
 
 /* Appends the list of commands to the help text that argp prints last (a help_filter). */
 char *cmd_help_filter(int key, const char *text, void *input);

@@ -33,8 +33,8 @@ int axis_parse(const char *text, enum goroutine_axis *ret_axis, struct error *er
 		text);
 }
 
-int filter_parse(const char *text, bool without, struct goroutine_filter *ret_filter,
-		 struct error *error)
+int goroutine_filter_parse(const char *text, bool without, struct goroutine_filter *ret_filter,
+			   struct error *error)
 {
 	struct goroutine_filter filter = { .without = without };
 	size_t len = strcspn(text, "=");

@@ -4,8 +4,7 @@
 
 #include "cmd/goroutines.h"
 
-/* Appends "name":"text" with a comma before unless it is the first of its object. */
-static void add_string(struct buf *buf, const char *name, const char *text)
+void json_add_string(struct buf *buf, const char *name, const char *text)
 {
 	struct buf clean __cleanup_buf = { 0 };
 
@@ -27,7 +26,7 @@ static void add_address(struct buf *buf, const char *name, uint64_t address)
 	char text[24];
 
 	snprintf(text, sizeof(text), "0x%" PRIx64, address);
-	add_string(buf, name, address ? text : NULL);
+	json_add_string(buf, name, address ? text : NULL);
 }
 
 static void add_frame(struct buf *buf, const struct frame *frame)
@@ -37,13 +36,13 @@ static void add_frame(struct buf *buf, const struct frame *frame)
 		return;
 	}
 	buf_puts(buf, "{");
-	add_string(buf, "function", frame->function);
-	add_string(buf, "file", frame->file);
+	json_add_string(buf, "function", frame->function);
+	json_add_string(buf, "file", frame->file);
 	if (frame->line)
 		buf_printf(buf, ",\"line\":%d", frame->line);
 	else
 		buf_puts(buf, ",\"line\":null");
-	add_string(buf, "module", frame->module);
+	json_add_string(buf, "module", frame->module);
 	add_address(buf, "address", frame->address);
 	buf_printf(buf, ",\"inlined\":%s}", frame->inlined ? "true" : "false");
 }
@@ -61,11 +60,11 @@ static void add_common(struct buf *buf, const struct goroutine_view *view,
 {
 	const struct stack *stack = goroutine->stack;
 
-	add_string(buf, "state", goroutine->reason);
+	json_add_string(buf, "state", goroutine->reason);
 	buf_printf(buf, ",\"leaked\":%s,\"waiting_s\":%.3f",
 		   goroutine->state == GOROUTINE_LEAKED ? "true" : "false",
 		   age_s(view, goroutine->since_ns));
-	add_string(buf, "labels", goroutine->labels);
+	json_add_string(buf, "labels", goroutine->labels);
 	buf_puts(buf, ",\"start\":");
 	add_frame(buf, goroutine->start);
 	buf_puts(buf, ",\"created_by\":");
@@ -86,7 +85,7 @@ static void add_group(struct buf *buf, const struct goroutine_view *view,
 		      const struct goroutine_group *group)
 {
 	buf_puts(buf, "{");
-	add_string(buf, "name", group->name);
+	json_add_string(buf, "name", group->name);
 	buf_printf(buf, ",\"count\":%zu", group->nr_members);
 	add_address(buf, "waits_on", group->waits_on);
 	buf_printf(buf, ",\"waits_on_count\":%zu,", group->nr_waits_on);
@@ -117,9 +116,9 @@ static void print_head(FILE *out, const struct goroutine_view *view)
 
 	buf_puts(&buf, "{\"schema\":\"leakbpf/1\"");
 	buf_printf(&buf, ",\"pid\":%d", view->target->pid);
-	add_string(&buf, "comm", view->target->comm);
-	add_string(&buf, "exe", view->target->exe);
-	add_string(&buf, "go_version", view->go_version[0] ? view->go_version : NULL);
+	json_add_string(&buf, "comm", view->target->comm);
+	json_add_string(&buf, "exe", view->target->exe);
+	json_add_string(&buf, "go_version", view->go_version[0] ? view->go_version : NULL);
 	buf_printf(&buf,
 		   ",\"goroutine_count\":%zu,\"chosen_count\":%zu,\"dead_count\":%zu,"
 		   "\"unreadable_count\":%zu,\"stackless_count\":%zu,\"table_calls\":%" PRIu64

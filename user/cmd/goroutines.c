@@ -68,7 +68,8 @@ static int add_filter(struct goroutine_options *options, const char *text, bool 
 {
 	if (options->nr_filters == MAX_FILTERS)
 		return error_set(error, -EINVAL, "at most %d filters can be given", MAX_FILTERS);
-	return filter_parse(text, without, &options->filters[options->nr_filters++], error);
+	return goroutine_filter_parse(text, without, &options->filters[options->nr_filters++],
+				      error);
 }
 
 static int parse_output_format(const char *text, enum report_format *ret_format,
@@ -147,23 +148,6 @@ static const struct argp goroutines_argp = {
 	.doc = goroutines_doc,
 };
 
-/* The finalizer's goroutine is shown while it runs code of the program. */
-static bool is_hidden(const struct goroutine *goroutine)
-{
-	const struct stack *stack = goroutine->stack;
-
-	if (!goroutine->system)
-		return false;
-	for (size_t i = 0; stack && i < stack->nr_frames; i++) {
-		const char *function = stack->frames[i].function;
-
-		if (function && strncmp(function, "runtime.", strlen("runtime.")) != 0 &&
-		    strncmp(function, "internal/", strlen("internal/")) != 0)
-			return false;
-	}
-	return true;
-}
-
 static size_t choose(const struct goroutine_list *list, const struct goroutine_options *options,
 		     const struct goroutine **chosen)
 {
@@ -172,7 +156,7 @@ static size_t choose(const struct goroutine_list *list, const struct goroutine_o
 	for (size_t i = 0; i < list->nr_goroutines; i++) {
 		const struct goroutine *goroutine = &list->goroutines[i];
 
-		if ((options->system || !is_hidden(goroutine)) &&
+		if ((options->system || !goroutine_is_hidden(goroutine)) &&
 		    goroutine_matches(goroutine, options->filters, options->nr_filters))
 			chosen[nr++] = goroutine;
 	}

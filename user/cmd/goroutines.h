@@ -27,8 +27,8 @@ struct goroutine_filter {
 };
 
 /* Parses "AXIS=TEXT" (TEXT points into @text) or "AXIS". -EINVAL: @error says why. */
-int filter_parse(const char *text, bool without, struct goroutine_filter *ret_filter,
-		 struct error *error);
+int goroutine_filter_parse(const char *text, bool without, struct goroutine_filter *ret_filter,
+			   struct error *error);
 int axis_parse(const char *text, enum goroutine_axis *ret_axis, struct error *error);
 /* Does it pass all filters? */
 bool goroutine_matches(const struct goroutine *goroutine, const struct goroutine_filter *filters,
@@ -62,5 +62,7 @@ int goroutines_group(const struct goroutine **members, size_t nr_members, enum g
 /* Print the view, grouped or one by one. */
 void goroutines_print_text(FILE *out, const struct goroutine_view *view);
 void goroutines_print_json(FILE *out, const struct goroutine_view *view);
+/* Appends "name":"text", or null, with a comma before unless it is the first of its object. */
+void json_add_string(struct buf *buf, const char *name, const char *text);
 
 #endif

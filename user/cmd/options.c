@@ -4,6 +4,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "cmd/cmd.h"
 
@@ -12,7 +13,19 @@
 #define DEFAULT_MIN_OBJECTS 5
 
 /* Long options without a short one. */
-enum { OPT_FOLLOW = 0x100, OPT_ALL_SITES, OPT_ATTACH, OPT_MAX_LIVE, OPT_MIN_OBJECTS, OPT_UNWIND };
+enum {
+	OPT_FOLLOW = 0x100,
+	OPT_ALL_SITES,
+	OPT_ATTACH,
+	OPT_MAX_LIVE,
+	OPT_MIN_OBJECTS,
+	OPT_UNWIND,
+	OPT_RECORD,
+	OPT_FORCE,
+	OPT_NO_CONFIRM,
+	OPT_SUPPRESS,
+	OPT_BASELINE,
+};
 
 static const struct argp_option which_options[] = {
 	{ "pid", 'p', "PID[,PID...]", 0, "Watch these processes", 0 },
@@ -26,14 +39,25 @@ static const struct argp_option what_options[] = {
 	{ "kinds", 'k', "KIND[,KIND...]", 0, "Watch only heap or mmap (default: both)", 0 },
 	{ "min-objects", OPT_MIN_OBJECTS, "N", 0,
 	  "A site with fewer live objects is never suspected (default 5)", 0 },
+	{ "no-confirm", OPT_NO_CONFIRM, NULL, 0,
+	  "Do not read the memory of the processes to see whether a pointer to a growing site's "
+	  "blocks is left",
+	  0 },
+	{ "record", OPT_RECORD, "FILE", 0, "Keep all snapshots in FILE, for 'leakbpf report'", 0 },
+	{ "force", OPT_FORCE, NULL, 0, "Overwrite the FILE of a recording", 0 },
 	{ 0 },
 };
 
 static const struct argp_option output_options[] = {
-	{ "format", 'f', "FORMAT", 0, "Format of the report: text, json or folded", 0 },
+	{ "format", 'f', "FORMAT", 0,
+	  "Format of the report: text, json, folded, pprof, svg or html", 0 },
 	{ "output", 'o', "FILE", 0, "Write the report to FILE instead of standard output", 0 },
 	{ "all-sites", OPT_ALL_SITES, NULL, 0, "Report also the sites that do not grow", 0 },
 	{ "top", 'n', "N", 0, "Report at most N sites", 0 },
+	{ "suppress", OPT_SUPPRESS, "FILE", 0,
+	  "Do not report what the rules in FILE match (may be given again)", 0 },
+	{ "baseline", OPT_BASELINE, "FILE", 0,
+	  "Do not report the stacks that are in FILE, a JSON report or a recording", 0 },
 	{ "quiet", 'q', NULL, 0, "Nothing but the report", 0 },
 	{ "verbose", 'v', NULL, 0, "All counters, and what goes on (-vv: more)", 0 },
 	{ 0 },
@@ -90,6 +114,15 @@ static error_t parse_what(int key, char *arg, struct argp_state *state)
 			      &error);
 	case 'k':
 		return parsed(state, parse_kinds(arg, &options->kinds, &error), &error);
+	case OPT_NO_CONFIRM:
+		options->no_confirm = true;
+		return 0;
+	case OPT_RECORD:
+		options->record = arg;
+		return 0;
+	case OPT_FORCE:
+		options->force = true;
+		return 0;
 	case OPT_MIN_OBJECTS:
 		return parsed(state,
 			      parse_number(arg, 1, UINT32_MAX, &options->min_objects, &error),
@@ -119,6 +152,10 @@ static error_t parse_output(int key, char *arg, struct argp_state *state)
 			return parsed(state, -EINVAL, &error);
 		options->top = top;
 		return 0;
+	case OPT_SUPPRESS:
+		return parsed(state, options_suppress(options, arg, &error), &error);
+	case OPT_BASELINE:
+		return parsed(state, options_baseline(options, arg, &error), &error);
 	case 'q':
 		options->quiet = true;
 		return 0;
@@ -154,10 +191,10 @@ static error_t parse_probe(int key, char *arg, struct argp_state *state)
 
 static const struct argp which_argp = { .options = which_options, .parser = parse_which };
 static const struct argp what_argp = { .options = what_options, .parser = parse_what };
-static const struct argp output_argp = { .options = output_options, .parser = parse_output };
+const struct argp output_argp = { .options = output_options, .parser = parse_output };
 static const struct argp probe_argp = { .options = probe_options, .parser = parse_probe };
 
-static const struct argp_child shared_options[] = {
+const struct argp_child shared_options[] = {
 	{ &which_argp, 0, "Which processes:", 1 },
 	{ &what_argp, 0, "What and how long:", 2 },
 	{ &output_argp, 0, "Report:", 3 },
@@ -179,9 +216,13 @@ static error_t parse_watch(int key, char *arg, struct argp_state *state)
 		argp_error(state, "'%s' is not expected here; a process is given with -p", arg);
 		return EINVAL;
 	case ARGP_KEY_END:
-		if (options->nr_pids > 0)
+		if (options->nr_pids == 0)
+			argp_error(state, "say which process to watch: -p PID");
+		else if (!options->output && report_is_binary(options->format) &&
+			 isatty(STDOUT_FILENO))
+			argp_error(state, "this format is not for a terminal: give -o FILE");
+		else
 			return 0;
-		argp_error(state, "say which process to watch: -p PID");
 		return EINVAL;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -192,14 +233,16 @@ static const char watch_doc[] =
 	"Tell what keeps growing in running processes, and which line of code makes it grow."
 	"\v"
 	"The history of each stack that allocates decides: leaking, growing, suspect or stable. "
-	"A verdict needs 6 polls.\n"
+	"A verdict needs 10 polls.\n"
 	"\n"
 	"Examples:\n"
 	"  leakbpf -p 1234                      watch until Ctrl-C, then report\n"
 	"  leakbpf -p 1234 -d 60                for a minute\n"
 	"  leakbpf -p 1234 -d 60 -f json -o leaks.json\n"
 	"  leakbpf -p 12,34 --follow -i 1       two processes and their children\n"
-	"  leakbpf -p 1234 -d 60 -f folded --all-sites | flamegraph.pl > heap.svg\n"
+	"  leakbpf -p 1234 -d 60 -f folded | flamegraph.pl > heap.svg\n"
+	"  leakbpf -p 1234 -d 60 -f pprof -o heap.pb.gz; go tool pprof -http=: heap.pb.gz\n"
+	"  leakbpf -p 1234 -d 60 -f html -o leaks.html\n"
 	"\n"
 	"Exit status: 0 done, 2 wrong usage, 3 could not run.\n"
 	"SIGUSR1 asks for a report at once.\n";
@@ -222,6 +265,7 @@ void options_init(struct options *options)
 
 void options_done(struct options *options)
 {
+	options->filter = filter_free(options->filter);
 	free(options->pids);
 	options->pids = NULL;
 	options->nr_pids = options->capacity = 0;

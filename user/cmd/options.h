@@ -3,7 +3,10 @@
 #ifndef CMD_OPTIONS_H
 #define CMD_OPTIONS_H
 
+#include <argp.h>
+
 #include "base/base.h"
+#include "filter/filter.h"
 #include "probe/probe.h"
 #include "report/report.h"
 
@@ -16,6 +19,9 @@ struct options {
 	unsigned int kinds; /* bit mask, 1 << enum lb_kind */
 	enum report_format format;
 	const char *output; /* NULL: standard output */
+	const char *record; /* keep all snapshots in this file; NULL: do not */
+	bool force;         /* also if it exists */
+	bool record_only;   /* no report */
 	bool all_sites;
 	size_t top; /* 0: all */
 	bool quiet;
@@ -24,7 +30,18 @@ struct options {
 	bool frame_pointers_only;
 	uint32_t max_live; /* 0: default */
 	uint64_t min_objects;
+	bool no_confirm;
+	char **command; /* what to start and watch, NULL-terminated; NULL: nothing. Not owned */
+	struct filter *filter; /* what not to tell; owned; NULL: nothing */
+	bool check;            /* the verdict is the exit status */
+	enum verdict fail_on;  /* or worse */
+	double min_confidence;
+	bool fail_on_short;
 };
+
+extern const struct argp output_argp;            /* the options that say how to report */
+extern const struct argp_child shared_options[]; /* all that a watch has */
+#define NR_SHARED_OPTIONS 4
 
 /* What the options are when nothing is said. */
 void options_init(struct options *options);
@@ -32,6 +49,19 @@ void options_done(struct options *options);
 /* Parses the arguments of watch. @flags as argp_parse(); without ARGP_NO_EXIT it prints what is
  * wrong and exits. 0 or an errno. */
 int options_parse(int argc, char **argv, unsigned int flags, struct options *ret_options);
+
+/* --- suppress.c --- */
+/* Adds a suppression file, a baseline (a JSON report or a recording) to the filter. */
+int options_suppress(struct options *options, const char *path, struct error *error);
+int options_baseline(struct options *options, const char *path, struct error *error);
+/* How many of the findings, from the front, are left when those that the filter matches are taken
+ * out. The others are counted in @verdicts. */
+size_t findings_suppress(struct filter *filter, struct finding *findings, size_t nr,
+			 size_t verdicts[VERDICT_LEAKING + 1]);
+
+/* --- watch.c --- */
+/* Watches as the options say; returns the exit status. */
+int watch_run(const struct options *options);
 
 /* Single values; @error says what is wrong. */
 int parse_pids(const char *text, struct options *options, struct error *error);

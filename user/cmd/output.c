@@ -76,8 +76,7 @@ int output_check(const char *path, struct error *error)
 }
 
 /* Writes and closes @fd. */
-static int write_and_close(int fd, const struct report *report,
-			   const struct report_options *options)
+static int write_and_close(int fd, output_writer *write, const void *what)
 {
 	FILE *out = fdopen(fd, "w");
 	int code;
@@ -87,26 +86,25 @@ static int write_and_close(int fd, const struct report *report,
 		close(fd);
 		return code;
 	}
-	code = report_write(out, report, options);
+	code = write(out, what);
 	if (fclose(out) != 0 && !code)
 		code = -errno;
 	return code;
 }
 
-static int write_file(const char *path, const struct report *report,
-		      const struct report_options *options)
+static int write_file(const char *path, output_writer *write, const void *what)
 {
 	char name[PATH_MAX] = "";
 	int fd, code;
 
 	if (is_special(path)) {
 		fd = open_special(path);
-		return fd < 0 ? fd : write_and_close(fd, report, options);
+		return fd < 0 ? fd : write_and_close(fd, write, what);
 	}
 	fd = open_temporary(path, name);
 	if (fd < 0)
 		return fd;
-	code = write_and_close(fd, report, options);
+	code = write_and_close(fd, write, what);
 	if (!code && rename(name, path) != 0)
 		code = -errno;
 	if (code)
@@ -114,13 +112,32 @@ static int write_file(const char *path, const struct report *report,
 	return code;
 }
 
-int output_write(const char *path, const struct report *report,
-		 const struct report_options *options, struct error *error)
+int output_write_by(const char *path, output_writer *write, const void *what, struct error *error)
 {
-	int code = is_stdout(path) ? report_write(stdout, report, options)
-				   : write_file(path, report, options);
+	int code = is_stdout(path) ? write(stdout, what) : write_file(path, write, what);
 
 	if (!code || code == -EPIPE)
 		return code;
 	return cannot_write(error, code, is_stdout(path) ? "standard output" : path, reason(code));
+}
+
+/* A report and how it is to look. */
+struct document {
+	const struct report *report;
+	const struct report_options *options;
+};
+
+static int write_document(FILE *out, const void *what)
+{
+	const struct document *document = what;
+
+	return report_write(out, document->report, document->options);
+}
+
+int output_write(const char *path, const struct report *report,
+		 const struct report_options *options, struct error *error)
+{
+	const struct document document = { .report = report, .options = options };
+
+	return output_write_by(path, write_document, &document, error);
 }

@@ -72,9 +72,10 @@ int parse_kinds(const char *text, unsigned int *ret_kinds, struct error *error)
 		enum lb_kind kind;
 
 		if (kind_parse(item, &kind))
-			return error_set(
-				error, -EINVAL,
-				"'%s' is not a kind; the kinds are heap, mmap and goroutine", item);
+			return error_set(error, -EINVAL,
+					 "'%s' is not a kind; the kinds are heap, mmap, goroutine, "
+					 "thread and timer",
+					 item);
 		kinds |= 1U << kind;
 	}
 	*ret_kinds = kinds;
@@ -108,19 +109,29 @@ static int parse_name(const char *text, const char *const *names, size_t nr)
 	return -EINVAL;
 }
 
+/* "text, json and folded" */
+static void join_names(struct buf *buf, const char *const *names, size_t nr)
+{
+	size_t i;
+
+	for (i = 0; i < nr; i++)
+		buf_printf(buf, "%s%s", i == 0 ? "" : i + 1 < nr ? ", " : " and ", names[i]);
+}
+
 int parse_format(const char *text, enum report_format *ret_format, struct error *error)
 {
 	static const char *const names[] = {
-		[REPORT_TEXT] = "text",
-		[REPORT_JSON] = "json",
-		[REPORT_FOLDED] = "folded",
+		[REPORT_TEXT] = "text",   [REPORT_JSON] = "json", [REPORT_FOLDED] = "folded",
+		[REPORT_PPROF] = "pprof", [REPORT_SVG] = "svg",   [REPORT_HTML] = "html",
 	};
+	struct buf known __cleanup_buf = { 0 };
 	int found = parse_name(text, names, ARRAY_SIZE(names));
 
-	if (found < 0)
-		return error_set(error, found,
-				 "'%s' is not a format; the formats are text, json and folded",
-				 text);
+	if (found < 0) {
+		join_names(&known, names, ARRAY_SIZE(names));
+		return error_set(error, found, "'%s' is not a format; the formats are %s", text,
+				 known.data ? known.data : "?");
+	}
 	*ret_format = (enum report_format)found;
 	return 0;
 }

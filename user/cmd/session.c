@@ -5,8 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/recording.h"
+
 #define RELIEVE_NS (NSEC_PER_SEC / 10)
-#define NAMING_NS  (NSEC_PER_SEC / 2) /* time to name stacks in one poll; the rest waits */
+#define NAMING_NS  (NSEC_PER_SEC / 2)  /* time to name stacks in one poll; the rest waits */
+#define CONFIRM_NS (NSEC_PER_SEC / 20) /* time to look for pointers, out of RELIEVE_NS */
 #define NS_PER_MS  1e6
 
 static int out_of_memory(struct error *error)
@@ -20,6 +23,7 @@ static int session_init(struct session *session, const struct options *options, 
 	const struct trend_options trend = {
 		.min_objects = options->min_objects,
 		.interval_ns = (uint64_t)(options->interval_s * (double)NSEC_PER_SEC),
+		.min_bytes_per_day = TREND_MIN_BYTES_PER_DAY,
 	};
 
 	*session = (struct session){
@@ -27,8 +31,12 @@ static int session_init(struct session *session, const struct options *options, 
 		.symbolizer = symbolizer_new(),
 		.plans = plan_cache_new(),
 		.trend = trend_new(&trend),
+		.trend_options = trend,
+		.confirm = confirm_new(),
+		.gowatch = gowatch_new(),
 	};
-	if (session->symbolizer && session->plans && session->trend)
+	if (session->symbolizer && session->plans && session->trend && session->confirm &&
+	    session->gowatch)
 		return 0;
 	return out_of_memory(error);
 }
@@ -56,12 +64,16 @@ int session_open(struct session *session, const struct options *options, progres
 	int code = session_init(session, options, error);
 	size_t i;
 
+	if (!code)
+		code = recording_open(session, error);
 	for (i = 0; !code && i < options->nr_pids; i++)
 		code = session_add_target(session, options->pids[i], error);
 	if (!code) {
 		tell("loading", NULL);
 		code = open_tracer(session, error);
 	}
+	if (!code && options->command)
+		code = session_launch(session, error);
 	for (i = 0; !code && i < session->nr_targets; i++) {
 		tell("attaching to", &session->targets[i]);
 		code = session_attach(session, i, error);
@@ -69,17 +81,26 @@ int session_open(struct session *session, const struct options *options, progres
 	if (code)
 		return code;
 	session->start_ns = clock_monotonic_ns();
+	code = recording_begin(session, error);
+	if (code)
+		return code;
 	tracer_activate(session->tracer);
-	return session_poll(session, 0, false, error);
+	if (options->command)
+		code = session_launched(session, error);
+	return code ? code : session_poll(session, 0, false, error);
 }
 
 void session_done(struct session *session)
 {
 	size_t i;
 
+	launch_end(&session->launch);
+	recording_free(session->recording);
 	ledger_free(session->ledger);
 	tracer_free(session->tracer);
 	trend_free(session->trend);
+	confirm_free(session->confirm);
+	gowatch_free(session->gowatch);
 	plan_cache_free(session->plans);
 	symbolizer_free(session->symbolizer);
 	snapshot_done(&session->snapshot);
@@ -101,18 +122,23 @@ void session_relieve(struct session *session)
 	session->relieved_ns = now_ns;
 	ledger_relieve(session->ledger);
 	tracer_tick(session->tracer);
+	confirm_step(session, CONFIRM_NS);
 }
 
-static void name_finding(struct session *session, struct finding *finding)
+const struct stack *session_stack(struct session *session, const struct lb_site_key *key)
 {
-	const struct lb_site_key *key = &finding->site.key;
+	const struct stack *stack = NULL;
 	const uint64_t *pcs;
 	uint32_t flags;
-	size_t nr = ledger_stack(session->ledger, key->stack, &pcs, &flags);
+	size_t nr;
 
+	if (key->kind == LB_KIND_GOROUTINE)
+		return gowatch_stack(session->gowatch, key);
+	nr = ledger_stack(session->ledger, key->stack, &pcs, &flags);
 	if (nr > 0)
 		symbolizer_stack(session->symbolizer, (pid_t)key->tgid, key->stack, pcs, nr, flags,
-				 &finding->stack);
+				 &stack);
+	return stack;
 }
 
 /* Names the stacks, the worst first. @limit_ns: leave the others unnamed after that time. */
@@ -124,7 +150,7 @@ static void name_findings(struct session *session, uint64_t limit_ns)
 	for (i = 0; i < session->nr_findings; i++) {
 		if (clock_monotonic_ns() - start_ns > limit_ns)
 			return;
-		name_finding(session, &session->findings[i]);
+		session->findings[i].stack = session_stack(session, &session->findings[i].site.key);
 		session_relieve(session);
 	}
 }
@@ -138,7 +164,8 @@ static void sum_up(struct session *session)
 	session->live_count = session->live_bytes = 0;
 	for (i = 0; i < snapshot->nr_sites; i++) {
 		session->live_count += snapshot->sites[i].live_count;
-		session->live_bytes += snapshot->sites[i].live_bytes;
+		if (kind_has_bytes((enum lb_kind)snapshot->sites[i].key.kind))
+			session->live_bytes += snapshot->sites[i].live_bytes;
 	}
 }
 
@@ -147,7 +174,7 @@ static double ms_since(uint64_t start_ns)
 	return (double)(clock_monotonic_ns() - start_ns) / NS_PER_MS;
 }
 
-static int read_ledger(struct session *session, bool with_ages)
+static int read_ledger(struct session *session, bool with_ages, struct error *error)
 {
 	uint64_t now_ns = clock_monotonic_ns(), start_ns = now_ns;
 	struct epochs epochs = trend_epochs(session->trend, now_ns);
@@ -159,15 +186,30 @@ static int read_ledger(struct session *session, bool with_ages)
 	start_ns = clock_monotonic_ns();
 	if (!code)
 		code = ledger_read(session->ledger, now_ns, walk, &session->snapshot);
+	if (!code)
+		code = gowatch_add(session, &session->snapshot);
 	if (code)
 		return code;
 	session->nr_polls++;
 	sum_up(session);
 	session_group(session, &session->snapshot);
+	confirm_apply(session->confirm, &session->snapshot);
 	code = trend_push(session->trend, &session->snapshot);
+	if (!code)
+		code = recording_append(session, &session->snapshot, error);
 	snapshot_done(&session->snapshot); /* large when there are many sites */
 	session->poll_ms = ms_since(start_ns);
 	return code;
+}
+
+static void suppress(struct session *session)
+{
+	struct filter *filter = session->options->filter;
+
+	memset(session->nr_suppressed, 0, sizeof(session->nr_suppressed));
+	if (filter)
+		session->nr_findings = findings_suppress(
+			filter, session->findings, session->nr_findings, session->nr_suppressed);
 }
 
 int session_poll(struct session *session, size_t max_findings, bool with_ages, struct error *error)
@@ -175,8 +217,10 @@ int session_poll(struct session *session, size_t max_findings, bool with_ages, s
 	uint64_t start_ns;
 	struct finding *findings;
 	size_t nr;
-	int code = read_ledger(session, with_ages);
+	int code;
 
+	session_confirm(session, with_ages);
+	code = read_ledger(session, with_ages, error);
 	start_ns = clock_monotonic_ns();
 	if (!code)
 		code = trend_judge(session->trend, max_findings, &findings, &nr);
@@ -185,10 +229,12 @@ int session_poll(struct session *session, size_t max_findings, bool with_ages, s
 	free(session->findings);
 	session->findings = findings;
 	session->nr_findings = nr;
+	gowatch_suspect(session);
 	session->poll_ms += ms_since(start_ns);
 	log_write(LOG_DEBUG, "poll %u: %zu sites, %.1f ms", session->nr_polls, session->nr_sites,
 		  session->poll_ms);
 	name_findings(session, with_ages ? UINT64_MAX : NAMING_NS);
+	suppress(session);
 	symbolizer_trim(session->symbolizer);
 	return 0;
 }
@@ -209,6 +255,24 @@ static struct unwind_cost unwind_cost(const struct session *session)
 double session_seconds(const struct session *session)
 {
 	return (double)(clock_monotonic_ns() - session->start_ns) / (double)NSEC_PER_SEC;
+}
+
+/* How long memory lasts; of several processes, for the one that has the least left. */
+static struct outlook outlook_of(const struct session *session)
+{
+	struct outlook outlook = { 0 };
+	struct memory_left left;
+
+	for (size_t i = 0; i < session->nr_targets; i++) {
+		if (session->targets[i].exited || memory_left(session->targets[i].pid, &left) ||
+		    (outlook.left_bytes && outlook.left_bytes <= left.bytes))
+			continue;
+		outlook.left_bytes = left.bytes;
+		outlook.by_group = left.by_group;
+	}
+	outlook.growth =
+		trend_growth_bytes_per_s(session->trend, &outlook.growth_low, &outlook.growth_high);
+	return outlook;
 }
 
 struct report session_report(const struct session *session)
@@ -234,6 +298,15 @@ struct report session_report(const struct session *session)
 		.unwind = unwind_cost(session),
 	};
 
+	report.outlook = outlook_of(session);
 	trend_count(session->trend, report.verdicts);
+	report.verdicts[VERDICT_STABLE] -= session->nr_spinning;
+	report.verdicts[VERDICT_SUSPECT] += session->nr_spinning;
+	for (size_t i = 0; i <= VERDICT_LEAKING; i++) {
+		report.verdicts[i] -= session->nr_suppressed[i];
+		report.nr_suppressed += session->nr_suppressed[i];
+	}
+	if (session->options->filter)
+		report.nr_suppressors = filter_used(session->options->filter);
 	return report;
 }

@@ -6,6 +6,7 @@
 #ifndef CMD_SESSION_H
 #define CMD_SESSION_H
 
+#include "cmd/launch.h"
 #include "cmd/options.h"
 #include "ledger/ledger.h"
 #include "probe/probe.h"
@@ -24,6 +25,11 @@ struct session {
 	struct tracer *tracer;
 	struct ledger *ledger;
 	struct trend *trend;
+	struct trend_options trend_options;
+	struct recording *recording; /* NULL: nothing is recorded */
+	struct confirm *confirm;
+	struct gowatch *gowatch;
+	size_t nr_spinning;      /* findings that only gowatch_suspect() made suspect */
 	struct lb_event *events; /* read but not handled yet; owned */
 	size_t nr_events, events_capacity;
 	size_t nr_missed_children;
@@ -33,6 +39,8 @@ struct session {
 	uint64_t live_count, live_bytes;
 	struct finding *findings; /* judged from it; owned */
 	size_t nr_findings;
+	size_t nr_suppressed[VERDICT_LEAKING + 1]; /* by the filter, of each verdict */
+	struct launch launch;                      /* the program that was started for the watch */
 	unsigned int nr_polls;
 	uint64_t start_ns;
 	uint64_t relieved_ns; /* when the ledger was last relieved */
@@ -66,6 +74,8 @@ void session_notice_ends(struct session *session);
 /* Does any target still run? */
 bool session_is_alive(const struct session *session);
 double session_seconds(const struct session *session);
+/* The names of a site's stack, the symbolizer's; NULL: the stack is not known. */
+const struct stack *session_stack(struct session *session, const struct lb_site_key *key);
 /* What to report now; valid until the next poll. */
 struct report session_report(const struct session *session);
 
@@ -75,9 +85,37 @@ int session_add_target(struct session *session, pid_t pid, struct error *error);
 /* Plans and attaches what target @at has mapped now; cheap when that has not changed. */
 int session_attach(struct session *session, size_t at, struct error *error);
 
+/* Starts the program of the options, as the first target. It is stopped before its first instruction. */
+int session_launch(struct session *session, struct error *error);
+/* Lets it go on, attaching what it maps, to its entry point. Counting must have begun. */
+int session_launched(struct session *session, struct error *error);
+
 /* --- groups.c --- */
 /* Fills in the group of each site; new stacks take time, so that some wait for the next poll. */
 void session_group(struct session *session, struct snapshot *snapshot);
+
+/* --- confirm.c: is a pointer left to what growing sites keep? --- */
+struct confirm *confirm_new(void); /* NULL: out of memory */
+struct confirm *confirm_free(struct confirm *confirm);
+/* Begins to look when something that was found is suspect and a scan is due. @for_report: looks again
+ * and waits for the answers. */
+void session_confirm(struct session *session, bool for_report);
+/* Goes on with a scan for about @budget_ns. */
+void confirm_step(struct session *session, uint64_t budget_ns);
+/* Adds the answers to the sites. */
+void confirm_apply(struct confirm *confirm, struct snapshot *snapshot);
+
+/* --- gowatch.c: the goroutines of targets that have a Go runtime --- */
+struct gowatch *gowatch_new(void); /* NULL: out of memory */
+struct gowatch *gowatch_free(struct gowatch *gowatch);
+/* Looks at the goroutines of all targets and adds their sites. 0 or -ENOMEM. */
+int gowatch_add(struct session *session, struct snapshot *snapshot);
+/* The stack of a site of goroutines, valid until the next poll; NULL: not known. */
+const struct stack *gowatch_stack(const struct gowatch *gowatch, const struct lb_site_key *key);
+/* Makes stable sites suspect where a goroutine never waits. */
+void gowatch_suspect(struct session *session);
+/* Process @pid has gone, or runs another program now. */
+void gowatch_forget(struct gowatch *gowatch, pid_t pid);
 
 /* --- describe.c --- */
 /* Says in the target what the plan found: its allocators, and what of it can not be seen (taken

@@ -86,6 +86,25 @@ int session_attach(struct session *session, size_t at, struct error *error)
 	return code ? error_set(error, code, "out of memory") : 0;
 }
 
+int session_launch(struct session *session, struct error *error)
+{
+	int code = launch_start(session->options->command, &session->launch, error);
+
+	return code ? code : session_add_target(session, session->launch.pid, error);
+}
+
+int session_launched(struct session *session, struct error *error)
+{
+	int code;
+
+	while ((code = launch_next(&session->launch, error)) == 1) {
+		code = session_attach(session, 0, error);
+		if (code)
+			return code;
+	}
+	return code;
+}
+
 static struct target *target_find(const struct session *session, uint32_t pid)
 {
 	size_t i;
@@ -114,6 +133,7 @@ static void target_forget(struct session *session, size_t at)
 
 	ledger_forget(session->ledger, (uint32_t)target->pid);
 	symbolizer_forget(session->symbolizer, target->pid);
+	gowatch_forget(session->gowatch, target->pid);
 	target_done(target);
 	memmove(target, target + 1, after * sizeof(*target));
 	memmove(&session->code_marks[at], &session->code_marks[at + 1],
@@ -177,6 +197,7 @@ static void on_exec(struct session *session, struct target *target, uint64_t tim
 		return;
 	}
 	symbolizer_forget(session->symbolizer, target->pid);
+	gowatch_forget(session->gowatch, target->pid);
 	target_done(target);
 	*target = fresh;
 	session->code_marks[target - session->targets] = 0;

@@ -14,6 +14,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/output.h"
+#include "cmd/recording.h"
 #include "cmd/screen.h"
 #include "cmd/session.h"
 
@@ -31,6 +32,7 @@ struct watch {
 	struct screen screen;
 	uint64_t next_poll_ns;
 	bool stopping;
+	bool failed; /* what a check looks for was found */
 };
 
 static uint64_t seconds_ns(double seconds)
@@ -81,11 +83,34 @@ static void restore_signals(void)
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* Is there what fails a check? Says so when that can not be known. */
+static bool check_fails(const struct options *options, const struct report *report)
+{
+	size_t i;
+
+	for (i = 0; i < report->nr_findings; i++) {
+		const struct finding *finding = &report->findings[i];
+
+		if (finding->verdict >= options->fail_on &&
+		    finding->confidence >= options->min_confidence)
+			return true;
+	}
+	if (report->judged)
+		return false;
+	fprintf(stderr,
+		"leakbpf: warning: too short for a verdict: %u polls, %u needed; watch longer or "
+		"poll more often (-i)\n",
+		report->nr_polls, report->polls_needed);
+	return options->fail_on_short;
+}
+
 /* Reads the ledger once more, with ages, and writes the report. */
 static int write_report(struct watch *watch, struct error *error)
 {
 	struct report_options look = screen_report_options(watch->options);
-	size_t max = watch->options->all_sites ? SIZE_MAX : FINAL_FINDINGS;
+	bool all = watch->options->all_sites || watch->options->filter ||
+		   report_is_profile(watch->options->format);
+	size_t max = all ? SIZE_MAX : FINAL_FINDINGS;
 	struct report report;
 	int code = session_poll(&watch->session, max, true, error);
 
@@ -93,7 +118,23 @@ static int write_report(struct watch *watch, struct error *error)
 		return code;
 	screen_clear(&watch->screen);
 	report = session_report(&watch->session);
+	if (watch->options->check)
+		watch->failed = check_fails(watch->options, &report);
 	return output_write(watch->options->output, &report, &look, error);
+}
+
+/* The last report; of a watch that only records, the last poll. */
+static int end_watch(struct watch *watch, struct error *error)
+{
+	bool record_only = watch->options->record_only;
+	int code = record_only ? session_poll(&watch->session, 0, true, error)
+			       : write_report(watch, error);
+
+	if (!code)
+		code = recording_end(&watch->session, error);
+	if (!code && record_only)
+		recording_tell(&watch->session);
+	return code;
 }
 
 static int handle_signals(struct watch *watch, int fd, struct error *error)
@@ -198,7 +239,23 @@ static int watch_processes(struct watch *watch, struct error *error)
 	if (!code)
 		code = run_loop(watch, signals, error);
 	restore_signals();
-	return code ? code : write_report(watch, error);
+	return code ? code : end_watch(watch, error);
+}
+
+/* What became of the program that was started, and which rules did nothing. */
+static void tell_command(const struct options *options, struct session *session)
+{
+	struct buf text __cleanup_buf = { 0 };
+	const char *rule;
+	size_t i;
+
+	for (i = 0; options->filter && (rule = filter_unused(options->filter, i)); i++)
+		log_write(LOG_VERBOSE, "matched nothing: %s", rule);
+	launch_end(&session->launch);
+	if (session->launch.pid <= 0 || log_get_level() == LOG_QUIET)
+		return;
+	launch_describe(&text, &session->launch);
+	fprintf(stderr, "leakbpf: '%s' %s\n", options->command[0], text.data ? text.data : "ended");
 }
 
 static enum log_level level_of(const struct options *options)
@@ -210,22 +267,31 @@ static enum log_level level_of(const struct options *options)
 	return options->verbose ? LOG_VERBOSE : LOG_NORMAL;
 }
 
-int cmd_watch(int argc, char **argv)
+int watch_run(const struct options *options)
 {
-	struct options options;
-	struct watch watch = { .options = &options };
+	struct watch watch = { .options = options };
 	struct error error = { 0 };
 	int code;
 
-	if (options_parse(argc, argv, 0, &options))
-		return EXIT_USAGE;
-	log_set_level(level_of(&options));
+	log_set_level(level_of(options));
 	mallopt(M_MMAP_THRESHOLD, GIVE_BACK_BYTES);
 	code = watch_processes(&watch, &error);
+	tell_command(options, &watch.session);
 	session_done(&watch.session);
-	options_done(&options);
 	if (!code || code == -EPIPE)
-		return EXIT_DONE;
+		return watch.failed ? EXIT_LEAKS : EXIT_DONE;
 	fprintf(stderr, "leakbpf: %s\n", error.text);
 	return EXIT_FAILED;
+}
+
+int cmd_watch(int argc, char **argv)
+{
+	struct options options;
+	int status;
+
+	if (options_parse(argc, argv, 0, &options))
+		return EXIT_USAGE;
+	status = watch_run(&options);
+	options_done(&options);
+	return status;
 }

@@ -34,6 +34,8 @@ bool image_is_go(const struct image *image);
 bool image_may_be_go_code(struct image *image, uint64_t vaddr);
 /* The Go version that built it ("go1.23.5"). Owned by the caller; NULL: unknown or not Go. */
 char *image_go_version(const struct image *image);
+/* The package path of the main package ("example.org/server"); NULL: unknown. Owned by the caller. */
+char *image_go_path(const struct image *image);
 /* Needs no dynamic linker (no PT_INTERP and no DT_NEEDED): a static executable. */
 bool image_is_static(const struct image *image);
 

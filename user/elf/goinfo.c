@@ -12,6 +12,7 @@
 #define FLAGS_AT          15
 #define FLAG_BIG_ENDIAN   0x1
 #define FLAG_INLINE       0x2 /* Go 1.18 and later: the texts stand behind the header */
+#define MAX_PATH_BYTES    1024
 #define MAX_VERSION_BYTES 127 /* so that its length is a single byte of a varint */
 
 /* Where the text of the version is; false: not found. */
@@ -53,4 +54,25 @@ char *image_go_version(const struct image *image)
 	if (!version || image_read(image, at, version, len) != (long)len)
 		return NULL;
 	return take(version);
+}
+
+/* The text of the modules stands behind that of the version: a varint with its length, 16 bytes that
+ * mark its begin, and "path\tPATH\n". Go 1.23 runtime/debug/mod.go, ReadBuildInfo(). */
+char *image_go_path(const struct image *image)
+{
+	static const char head[] = "path\t";
+	char text[3 + 16 + sizeof(head) + MAX_PATH_BYTES] = "", *path, *end;
+	uint64_t at, len;
+	GElf_Shdr header;
+
+	if (!image_section(image, ".go.buildinfo", &header) ||
+	    !find_version(image, header.sh_addr, &at, &len) || len > MAX_VERSION_BYTES ||
+	    image_read(image, at + len, text, sizeof(text) - 1) <= 0)
+		return NULL;
+	path = memmem(text, sizeof(text), head, sizeof(head) - 1);
+	if (!path || path > text + 3 + 16)
+		return NULL;
+	path += sizeof(head) - 1;
+	end = strchr(path, '\n');
+	return end ? strndup(path, (size_t)(end - path)) : NULL;
 }

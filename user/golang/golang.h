@@ -63,5 +63,39 @@ struct goroutine_list {
 
 /* Reads all goroutines; stacks only of those that are new or have moved since the last scan. */
 int golang_scan(struct golang *golang, struct goroutine_list *ret_list, struct error *error);
+/* How many goroutines of the program there are; reads no stacks. */
+int golang_count(struct golang *golang, size_t *ret_nr, struct error *error);
+/* Does it only serve the runtime? The finalizers' goroutine does not while it runs code of the
+ * program. */
+bool goroutine_is_hidden(const struct goroutine *goroutine);
+
+/* --- sites.c: the goroutines of a process as sites of snapshots --- */
+/* A site is a start function, a go statement that began with it, a stack, and what is waited for
+ * there; those that run are one site, whatever their stack. A goroutine is opened at the site where
+ * it is first seen and closed when it has ended; when it moves on to another one it is closed there
+ * and opened here. Its generation is that of its own birth, wherever it moves, so that workers
+ * which come and go there never look like new ones. */
+struct goroutine_watch;
+
+int goroutine_watch_open(const struct target *target, struct goroutine_watch **ret_watch,
+			 struct error *error);
+struct goroutine_watch *goroutine_watch_free(struct goroutine_watch *watch);
+const char *goroutine_watch_version(const struct goroutine_watch *watch); /* golang_version() */
+/* Looks at all goroutines and counts the survivors of @epochs. When they can not be read any more
+ * (@error says why) the last ones that were stay. */
+int goroutine_watch_poll(struct goroutine_watch *watch, const struct epochs *epochs,
+			 struct error *error);
+/* Takes over @list instead, for tests; its time is the time of the poll. */
+int goroutine_watch_take(struct goroutine_watch *watch, const struct goroutine_list *list,
+			 const struct epochs *epochs);
+/* Adds the sites to the @snapshot, which stays sorted, with sums and counters. The cohorts are
+ * borrowed until the next poll. 0 or -ENOMEM. */
+int goroutine_watch_add(const struct goroutine_watch *watch, struct snapshot *snapshot);
+/* The stack of the site with this key.stack, "created by" its creator outermost; valid until the next
+ * poll. NULL: there is no such site. */
+const struct stack *goroutine_watch_stack(const struct goroutine_watch *watch, uint64_t id);
+/* "goroutine 12 has been running in main.poll for 40 s ..." of a site where one never waits; valid
+ * until the next poll. NULL: none does. */
+const char *goroutine_watch_spinning(const struct goroutine_watch *watch, uint64_t id);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Single places: where goroutines begin and where they are created. */
+#include <string.h>
+
+#include "golang/golang.h"
 #include "golang/gosym.h"
 
 static const struct frame *place(struct gosym *symbols, uint64_t pc, uint32_t kind)
@@ -17,4 +20,20 @@ const struct frame *gosym_start(struct gosym *symbols, uint64_t pc)
 const struct frame *gosym_creator(struct gosym *symbols, uint64_t pc)
 {
 	return place(symbols, pc, GOSYM_CREATOR);
+}
+
+bool goroutine_is_hidden(const struct goroutine *goroutine)
+{
+	const struct stack *stack = goroutine->stack;
+
+	if (!goroutine->system)
+		return false;
+	for (size_t i = 0; stack && i < stack->nr_frames; i++) {
+		const char *function = stack->frames[i].function;
+
+		if (function && strncmp(function, "runtime.", strlen("runtime.")) != 0 &&
+		    strncmp(function, "internal/", strlen("internal/")) != 0)
+			return false;
+	}
+	return true;
 }

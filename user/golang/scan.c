@@ -382,11 +382,9 @@ static int fail(const struct golang *golang, int err, const struct scan *scan, s
 	}
 }
 
-int golang_scan(struct golang *golang, struct goroutine_list *ret_list, struct error *error)
+/* What every look begins with: the list and the g structures. */
+static int look(struct golang *golang, struct scan *scan)
 {
-	struct goroutine_list list = { .time_ns = clock_monotonic_ns() };
-	struct scan scan = { .now_ns = list.time_ns };
-	uint64_t calls = golang->memory.nr_calls;
 	int err;
 
 	names_forget(golang);
@@ -394,9 +392,19 @@ int golang_scan(struct golang *golang, struct goroutine_list *ret_list, struct e
 	if (err == -EUCLEAN && !allgs_find(golang)) /* it was a copy that has gone */
 		err = read_table(golang);
 	if (!err)
-		err = read_gs(golang, &scan);
-	if (!err && scan.nr_unreadable > golang->nr_tracked / 2)
+		err = read_gs(golang, scan);
+	if (!err && scan->nr_unreadable > golang->nr_tracked / 2)
 		err = -EUCLEAN;
+	return err;
+}
+
+int golang_scan(struct golang *golang, struct goroutine_list *ret_list, struct error *error)
+{
+	struct goroutine_list list = { .time_ns = clock_monotonic_ns() };
+	struct scan scan = { .now_ns = list.time_ns };
+	uint64_t calls = golang->memory.nr_calls;
+	int err = look(golang, &scan);
+
 	list.table_calls = golang->memory.nr_calls - calls;
 	if (!err)
 		err = refresh_stacks(golang);
@@ -411,6 +419,20 @@ int golang_scan(struct golang *golang, struct goroutine_list *ret_list, struct e
 	list.nr_unreadable = scan.nr_unreadable;
 	list.stack_calls = golang->memory.nr_calls - calls - list.table_calls;
 	*ret_list = list;
+	return 0;
+}
+
+int golang_count(struct golang *golang, size_t *ret_nr, struct error *error)
+{
+	struct scan scan = { .now_ns = clock_monotonic_ns() };
+	int err = look(golang, &scan);
+	size_t nr = 0;
+
+	if (err)
+		return fail(golang, err, &scan, error);
+	for (size_t i = 0; i < golang->nr_tracked; i++)
+		nr += golang->tracked[i].live && !golang->tracked[i].goroutine.system;
+	*ret_nr = nr;
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "ledger/estimate.h"
+#include "ledger/private.h"
 
 #include "leakbpf.skel.h"
 
@@ -400,6 +401,21 @@ int ledger_relieve(struct ledger *ledger)
 	ledger->checked_hits = hits;
 	ledger->checked_live = count_live(ledger);
 	return ledger->checked_live < limit ? 0 : thin(ledger);
+}
+
+int ledger_live_fd(const struct ledger *ledger)
+{
+	return bpf_map__fd(ledger->skeleton->maps.live);
+}
+
+int ledger_slot(struct ledger *ledger, const struct lb_site_key *key, uint32_t *ret_slot)
+{
+	__u32 slot;
+
+	if (bpf_map_lookup_elem(bpf_map__fd(ledger->skeleton->maps.site_index), key, &slot))
+		return -errno;
+	*ret_slot = slot;
+	return 0;
 }
 
 /* Frees the slot of a site whose live entries are gone. */

@@ -12,6 +12,14 @@
 struct leakbpf; /* the skeleton, seen by probe/ and ledger/ only */
 struct ledger;
 
+/* A live heap block. */
+struct block {
+	uint64_t address, bytes;
+	uint32_t slot; /* of its site */
+	bool judged;   /* old enough to ask whether a pointer to it is left */
+	bool reached;  /* one was found: see user/reach */
+};
+
 /* Maps the arrays of the loaded @skeleton, which must outlive the ledger. */
 int ledger_open(struct leakbpf *skeleton, struct ledger **ret_ledger);
 struct ledger *ledger_free(struct ledger *ledger);
@@ -34,6 +42,14 @@ int ledger_relieve(struct ledger *ledger);
 int ledger_close_process(struct ledger *ledger, uint32_t tgid, uint64_t before_ns);
 /* Forgets all of process @tgid, which has ended: live entries, sites, slots. */
 int ledger_forget(struct ledger *ledger, uint32_t tgid);
+/* All live heap blocks of process @tgid, sorted by address; those born before @before_ns are judged.
+ * Owned by the caller (free()). 0 or -errno. */
+int ledger_blocks(struct ledger *ledger, uint32_t tgid, uint64_t before_ns,
+		  struct block **ret_blocks, size_t *ret_nr);
+/* Is the heap block at @address, born before @before_ns, still live? */
+bool ledger_has_block(struct ledger *ledger, uint32_t tgid, uint64_t address, uint64_t before_ns);
+/* The slot of a site, as in its blocks. -ENOENT: it is not there. */
+int ledger_slot(struct ledger *ledger, const struct lb_site_key *key, uint32_t *ret_slot);
 void snapshot_done(struct snapshot *snapshot);
 
 #endif

@@ -108,6 +108,7 @@ static int name_address(struct symbolizer *symbolizer, struct process *process,
 		.address = address->pc,
 		.offset = address->pc,
 		.module = module ? module->path : NULL,
+		.mapping = module ? module->mapping : NULL,
 	};
 
 	if (module && module->cached)

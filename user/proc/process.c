@@ -47,6 +47,16 @@ static void drop_modules(struct symbolizer *symbolizer, struct module *modules, 
 	free(modules);
 }
 
+static void free_mappings(struct kept_mapping *kept)
+{
+	while (kept) {
+		struct kept_mapping *next = kept->next;
+
+		free(kept);
+		kept = next;
+	}
+}
+
 struct process *process_free(struct symbolizer *symbolizer, struct process *process)
 {
 	if (!process)
@@ -56,6 +66,7 @@ struct process *process_free(struct symbolizer *symbolizer, struct process *proc
 	process_drop_addresses(process);
 	drop_modules(symbolizer, process->modules, process->nr_modules);
 	perf_map_free(process->perf_map);
+	free_mappings(process->mappings);
 	free(process);
 	return NULL;
 }
@@ -86,8 +97,39 @@ static bool has_image(const struct mapping *mapping)
 	return mapping->inode || !strcmp(mapping->path, "[vdso]");
 }
 
-/* Adds @mapping to @list, with the image that it had in the old one when it is the same. */
-static int add_mapping(struct symbolizer *symbolizer, const struct process *process,
+/* In hexadecimal, interned. NULL: there is none. */
+static const char *build_id_text(struct strings *strings, const struct cached_image *cached)
+{
+	char text[BUILD_ID_MAX * 2 + 1];
+
+	if (!cached || !cached->build_id_len)
+		return NULL;
+	for (size_t i = 0; i < cached->build_id_len; i++)
+		snprintf(text + i * 2, 3, "%02x", cached->build_id[i]);
+	return strings_intern(strings, text);
+}
+
+/* Notes for frames what @module is a mapping of. */
+static int keep_mapping(struct strings *strings, struct process *process, struct module *module)
+{
+	struct kept_mapping *kept = calloc(1, sizeof(*kept));
+
+	if (!kept)
+		return -ENOMEM;
+	kept->mapping = (struct code_mapping){
+		.start = module->start,
+		.end = module->end,
+		.file_offset = module->file_offset,
+		.build_id = build_id_text(strings, module->cached),
+	};
+	kept->next = process->mappings;
+	process->mappings = kept;
+	module->mapping = &kept->mapping;
+	return 0;
+}
+
+/* Adds @mapping to @list, with what it had in the old one when it is the same. */
+static int add_mapping(struct symbolizer *symbolizer, struct process *process,
 		       const struct mapping *mapping, struct module_list *list)
 {
 	const struct module *old = process_find_module(process, mapping->start);
@@ -103,16 +145,22 @@ static int add_mapping(struct symbolizer *symbolizer, const struct process *proc
 	if (!module.path || vec_reserve((void **)&list->modules, &list->capacity,
 					list->nr_modules + 1, sizeof(module)))
 		return -ENOMEM;
-	if (old && is_same(old, mapping))
+	if (old && !is_same(old, mapping))
+		old = NULL;
+	if (old)
 		module.cached = old->cached;
 	else if (has_image(mapping))
 		module.cached = find_open(list->modules, list->nr_modules, mapping);
 	if (module.cached)
 		module.cached->nr_users++;
-	else if (has_image(mapping) && !(old && is_same(old, mapping)))
+	else if (has_image(mapping) && !old)
 		module.cached = image_cache_get(&symbolizer->images, process->pid, mapping);
+	if (old)
+		module.mapping = old->mapping;
 	list->modules[list->nr_modules++] = module;
-	return 0;
+	return old || !has_image(mapping) ? 0
+					  : keep_mapping(symbolizer->strings, process,
+							 &list->modules[list->nr_modules - 1]);
 }
 
 /* The first of the @nr_modules (sorted) modules of @list that shares an address with @module. NULL:
@@ -172,7 +220,7 @@ static int compare_modules(const void *left, const void *right)
 	return (a->start > b->start) - (a->start < b->start);
 }
 
-static int build_list(struct symbolizer *symbolizer, const struct process *process,
+static int build_list(struct symbolizer *symbolizer, struct process *process,
 		      const struct maps *maps, struct module_list *list, bool *ret_replaced)
 {
 	int err = 0;

@@ -46,8 +46,15 @@ long perf_map_parse(struct perf_map *map, const char *text, size_t len);
 struct module {
 	uint64_t start, end, file_offset;
 	uint64_t dev, inode;
-	const char *path;            /* interned */
-	struct cached_image *cached; /* NULL: no ELF file */
+	const char *path;                   /* interned */
+	const struct code_mapping *mapping; /* for its frames; NULL: no file */
+	struct cached_image *cached;        /* NULL: no ELF file */
+};
+
+/* What frames say of their mapping: kept as long as there may be frames, that is to the end. */
+struct kept_mapping {
+	struct code_mapping mapping;
+	struct kept_mapping *next;
 };
 
 /* The frames of one program counter. */
@@ -63,6 +70,7 @@ struct process {
 	uint64_t refreshed_ns;  /* CLOCK_MONOTONIC */
 	struct module *modules; /* executable mappings, sorted; also those gone since */
 	size_t nr_modules;
+	struct kept_mapping *mappings; /* owned */
 	struct perf_map *perf_map;
 	struct idmap addresses; /* program counter -> struct address */
 	struct idmap stacks;    /* stack id -> struct stack */

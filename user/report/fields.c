@@ -24,11 +24,39 @@ static struct value value_seconds(double seconds)
 	return seconds < 0 ? (struct value){ .type = VALUE_UNKNOWN } : value_real(seconds);
 }
 
+static bool has_bytes(const struct finding *finding)
+{
+	return kind_has_bytes((enum lb_kind)finding->site.key.kind);
+}
+
+static struct value value_bytes(const struct finding *finding, uint64_t bytes)
+{
+	return has_bytes(finding) ? value_integer(bytes) : (struct value){ .type = VALUE_UNKNOWN };
+}
+
+static struct value value_byte_rate(const struct finding *finding, double rate)
+{
+	return has_bytes(finding) ? value_real(rate) : (struct value){ .type = VALUE_UNKNOWN };
+}
+
 static struct value value_stack_flag(const struct finding *finding, uint32_t flag)
 {
 	if (!finding->stack)
 		return (struct value){ .type = VALUE_UNKNOWN };
 	return (struct value){ .type = VALUE_BOOL, .integer = (finding->stack->flags & flag) != 0 };
+}
+
+static struct value value_why(const struct finding *finding)
+{
+	struct value value = { .type = VALUE_UNKNOWN };
+	struct buf why __cleanup_buf = { 0 };
+
+	text_why(&why, finding);
+	if (why.len == 0)
+		return value;
+	value.type = VALUE_SENTENCE;
+	snprintf(value.sentence, sizeof(value.sentence), "%s", why.data);
+	return value;
 }
 
 #define GETTER(name, expression)                                                                   \
@@ -42,16 +70,23 @@ GETTER(verdict, value_text(verdict_name(finding->verdict)))
 GETTER(confidence, value_real(finding->confidence))
 GETTER(pid, value_integer(finding->site.key.tgid))
 GETTER(live_count, value_integer(finding->site.live_count))
-GETTER(live_bytes, value_integer(finding->site.live_bytes))
+GETTER(live_bytes, value_bytes(finding, finding->site.live_bytes))
 GETTER(opened_count, value_integer(finding->site.opened_count))
 GETTER(closed_count, value_integer(finding->site.closed_count))
-GETTER(opened_bytes, value_integer(finding->site.opened_bytes))
-GETTER(closed_bytes, value_integer(finding->site.closed_bytes))
+GETTER(opened_bytes, value_bytes(finding, finding->site.opened_bytes))
+GETTER(closed_bytes, value_bytes(finding, finding->site.closed_bytes))
 GETTER(growth_count, value_real(finding->growth_count_per_s))
-GETTER(growth_bytes, value_real(finding->growth_bytes_per_s))
+GETTER(growth_bytes, value_byte_rate(finding, finding->growth_bytes_per_s))
+GETTER(growth_count_low, value_real(finding->growth_count_low))
+GETTER(growth_count_high, value_real(finding->growth_count_high))
+GETTER(growth_bytes_low, value_byte_rate(finding, finding->growth_bytes_low))
+GETTER(growth_bytes_high, value_byte_rate(finding, finding->growth_bytes_high))
 GETTER(first_alert, value_seconds(finding->first_alert_s))
 GETTER(oldest, value_seconds(finding->oldest_s))
+GETTER(nr_stacks, value_integer(MAX(finding->nr_stacks, 1U)))
+GETTER(why, value_why(finding))
 GETTER(state, value_text(finding->site.state))
+GETTER(proof, value_text(finding->site.proof))
 GETTER(estimated, ((struct value){ .type = VALUE_BOOL, .integer = finding->site.estimated }))
 GETTER(truncated, value_stack_flag(finding, LB_STACK_TRUNCATED))
 GETTER(incomplete, value_stack_flag(finding, LB_STACK_INCOMPLETE))
@@ -71,9 +106,20 @@ const struct field fields[FIELD_MAX] = {
 				 0 },
 	[FIELD_GROWTH_BYTES] = { "growth_bytes_per_s", UNIT_BYTES_PER_S, get_growth_bytes, "GROWTH",
 				 11, 0 },
+	[FIELD_GROWTH_COUNT_LOW] = { "growth_count_per_s_low", UNIT_COUNT_PER_S,
+				     get_growth_count_low, NULL, 0, 0 },
+	[FIELD_GROWTH_COUNT_HIGH] = { "growth_count_per_s_high", UNIT_COUNT_PER_S,
+				      get_growth_count_high, NULL, 0, 0 },
+	[FIELD_GROWTH_BYTES_LOW] = { "growth_bytes_per_s_low", UNIT_BYTES_PER_S,
+				     get_growth_bytes_low, NULL, 0, 0 },
+	[FIELD_GROWTH_BYTES_HIGH] = { "growth_bytes_per_s_high", UNIT_BYTES_PER_S,
+				      get_growth_bytes_high, NULL, 0, 0 },
 	[FIELD_FIRST_ALERT] = { "first_alert_s", UNIT_SECONDS, get_first_alert, NULL, 0, 0 },
 	[FIELD_OLDEST] = { "oldest_s", UNIT_SECONDS, get_oldest, NULL, 0, 0 },
+	[FIELD_NR_STACKS] = { "nr_stacks", UNIT_NONE, get_nr_stacks, NULL, 0, 0 },
+	[FIELD_WHY] = { "why", UNIT_NONE, get_why, NULL, 0, 0 },
 	[FIELD_STATE] = { "state", UNIT_NONE, get_state, NULL, 0, 0 },
+	[FIELD_PROOF] = { "proof", UNIT_NONE, get_proof, NULL, 0, 0 },
 	[FIELD_ESTIMATED] = { "estimated", UNIT_NONE, get_estimated, NULL, 0, 0 },
 	[FIELD_STACK_TRUNCATED] = { "stack_truncated", UNIT_NONE, get_truncated, NULL, 0, 0 },
 	[FIELD_STACK_INCOMPLETE] = { "stack_incomplete", UNIT_NONE, get_incomplete, NULL, 0, 0 },
@@ -105,6 +151,11 @@ static void real_text(struct buf *buf, double real, enum unit unit)
 	}
 }
 
+enum field_id growth_field(const struct finding *finding)
+{
+	return has_bytes(finding) ? FIELD_GROWTH_BYTES : FIELD_GROWTH_COUNT;
+}
+
 void field_text(struct buf *buf, enum field_id id, const struct finding *finding)
 {
 	struct value value = fields[id].get(finding);
@@ -115,6 +166,9 @@ void field_text(struct buf *buf, enum field_id id, const struct finding *finding
 		break;
 	case VALUE_TEXT:
 		text_clean(buf, value.text);
+		break;
+	case VALUE_SENTENCE:
+		buf_puts(buf, value.sentence);
 		break;
 	case VALUE_INTEGER:
 		if (fields[id].unit == UNIT_BYTES)

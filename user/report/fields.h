@@ -19,12 +19,20 @@ enum unit {
 	UNIT_BYTES_PER_S,
 };
 
-enum value_type { VALUE_UNKNOWN, VALUE_TEXT, VALUE_INTEGER, VALUE_REAL, VALUE_BOOL };
+enum value_type {
+	VALUE_UNKNOWN,
+	VALUE_TEXT,
+	VALUE_SENTENCE,
+	VALUE_INTEGER,
+	VALUE_REAL,
+	VALUE_BOOL,
+};
 
 struct value {
 	enum value_type type;
 	const char *text;
-	uint64_t integer; /* also the flag */
+	char sentence[192]; /* a text made for this finding */
+	uint64_t integer;   /* also the flag */
 	double real;
 };
 
@@ -41,9 +49,16 @@ enum field_id {
 	FIELD_CLOSED_BYTES,
 	FIELD_GROWTH_COUNT,
 	FIELD_GROWTH_BYTES,
+	FIELD_GROWTH_COUNT_LOW,
+	FIELD_GROWTH_COUNT_HIGH,
+	FIELD_GROWTH_BYTES_LOW,
+	FIELD_GROWTH_BYTES_HIGH,
 	FIELD_FIRST_ALERT,
 	FIELD_OLDEST,
+	FIELD_NR_STACKS,
+	FIELD_WHY,
 	FIELD_STATE,
+	FIELD_PROOF,
 	FIELD_ESTIMATED,
 	FIELD_STACK_TRUNCATED,
 	FIELD_STACK_INCOMPLETE,
@@ -61,6 +76,8 @@ struct field {
 
 extern const struct field fields[FIELD_MAX];
 
+/* The growth to show: in bytes, or of kinds without bytes in objects. */
+enum field_id growth_field(const struct finding *finding);
 /* Appends the value for people: "1.5 KiB/s", "28 s", "-" when it is not known. */
 void field_text(struct buf *buf, enum field_id id, const struct finding *finding);
 

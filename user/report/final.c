@@ -17,18 +17,10 @@ static void put(FILE *out, const struct buf *buf)
 /* The first line: the verdict, and in the same breath what is not exact. */
 static void write_headline(FILE *out, const struct report *report)
 {
-	struct buf line __cleanup_buf = { 0 }, verdicts __cleanup_buf = { 0 };
+	struct buf line __cleanup_buf = { 0 };
 
-	text_verdicts(&verdicts, report);
 	buf_puts(&line, "leakbpf: ");
-	if (verdicts.len > 0)
-		buf_printf(&line, "%s in ", verdicts.data);
-	else
-		buf_puts(&line, report->judged ? "nothing grows in " : "no verdict yet on ");
-	text_targets(&line, report);
-	buf_puts(&line, ", watched ");
-	text_seconds(&line, report->duration_s);
-	text_incomplete(&line, report);
+	text_headline(&line, report);
 	buf_puts(&line, "\n");
 	put(out, &line);
 }
@@ -67,16 +59,24 @@ static void add_verdict(struct buf *text, const struct finding *finding, size_t 
 	buf_printf(text, "%s ", *mark ? "\033[0m" : "");
 	field_text(text, FIELD_KIND, finding);
 	buf_puts(text, " ");
-	field_text(text, FIELD_GROWTH_BYTES, finding);
-	buf_puts(text, " (");
-	field_text(text, FIELD_GROWTH_COUNT, finding);
-	buf_puts(text, ") in PID ");
+	field_text(text, growth_field(finding), finding);
+	if (growth_field(finding) != FIELD_GROWTH_COUNT) {
+		buf_puts(text, " (");
+		field_text(text, FIELD_GROWTH_COUNT, finding);
+		buf_puts(text, ")");
+	}
+	buf_puts(text, " in PID ");
 	field_text(text, FIELD_PID, finding);
 	if (finding->verdict != VERDICT_STABLE) {
 		buf_puts(text, ", confidence ");
 		field_text(text, FIELD_CONFIDENCE, finding);
 	}
 	buf_puts(text, "\n");
+	if (finding->verdict != VERDICT_STABLE) {
+		buf_puts(text, "   why: ");
+		text_why(text, finding);
+		buf_puts(text, "\n");
+	}
 }
 
 /* Appends ", label value" when the value is known. */
@@ -94,9 +94,14 @@ static void add_numbers(struct buf *text, const struct finding *finding)
 	buf_puts(text, "   live ");
 	if (finding->site.estimated)
 		buf_puts(text, "about ");
-	field_text(text, FIELD_LIVE_BYTES, finding);
-	buf_puts(text, " in ");
-	text_count(text, finding->site.live_count, "object");
+	if (kind_has_bytes((enum lb_kind)finding->site.key.kind)) {
+		field_text(text, FIELD_LIVE_BYTES, finding);
+		buf_puts(text, " in ");
+		text_count(text, finding->site.live_count, "object");
+	} else {
+		text_count(text, finding->site.live_count,
+			   kind_name((enum lb_kind)finding->site.key.kind));
+	}
 	add_known(text, "opened", FIELD_OPENED_COUNT, finding);
 	add_known(text, "closed", FIELD_CLOSED_COUNT, finding);
 	add_known(text, "oldest", FIELD_OLDEST, finding);
@@ -122,7 +127,7 @@ static void add_frame(struct buf *text, const struct frame *frame)
 		   place.data ? place.data : "", frame->inlined ? " (inlined)" : "");
 }
 
-static void add_stack(struct buf *text, const struct stack *stack)
+void text_stack(struct buf *text, const struct stack *stack)
 {
 	size_t i;
 
@@ -146,7 +151,7 @@ static void write_finding(FILE *out, const struct finding *finding, size_t numbe
 
 	add_verdict(&text, finding, number, colour);
 	add_numbers(&text, finding);
-	add_stack(&text, finding->stack);
+	text_stack(&text, finding->stack);
 	put(out, &text);
 }
 
@@ -188,17 +193,11 @@ static void write_counters(FILE *out, const struct lb_stats *stats)
 
 static void write_defects(FILE *out, const struct lb_stats *stats)
 {
-	static const char *const sentences[] = {
-		[LB_DEFECT_STACK_TRUNCATED] = "stacks that are deeper than is kept",
-		[LB_DEFECT_STACK_UNSTORED] = "stacks that found no room: their frames are unknown",
-		[LB_DEFECT_EVENT_DROPPED] = "dropped process events: a child may be missed",
-	};
 	size_t i;
 
-	_Static_assert(ARRAY_SIZE(sentences) == LB_DEFECT_MAX, "a sentence for each defect");
 	for (i = 0; i < LB_DEFECT_MAX; i++) {
 		if (stats->defect[i])
-			fprintf(out, "imperfect: %s: %ju\n", sentences[i],
+			fprintf(out, "imperfect: %s: %ju\n", defect_sentence((enum lb_defect)i),
 				(uintmax_t)stats->defect[i]);
 	}
 }
@@ -242,6 +241,26 @@ static void write_unwind(FILE *out, const struct report *report)
 		(double)report->unwind.bytes / 1e6, report->unwind.parse_ms);
 }
 
+/* How long memory lasts when things go on like this. */
+static void write_outlook(FILE *out, const struct outlook *outlook)
+{
+	struct buf line __cleanup_buf = { 0 };
+
+	if (!outlook->left_bytes || outlook->growth <= 0)
+		return;
+	buf_puts(&line, "memory: ");
+	text_bytes(&line, (double)outlook->left_bytes);
+	buf_printf(&line, " left %s; growing by ",
+		   outlook->by_group ? "to the limit of the control group" : "on the machine");
+	text_bytes(&line, outlook->growth);
+	buf_puts(&line, "/s it lasts ");
+	text_seconds(&line, (double)outlook->left_bytes / outlook->growth);
+	buf_puts(&line, " (at least ");
+	text_seconds(&line, (double)outlook->left_bytes / outlook->growth_high);
+	buf_puts(&line, ")\n");
+	put(out, &line);
+}
+
 static void write_facts(FILE *out, const struct report *report,
 			const struct report_options *options)
 {
@@ -250,6 +269,11 @@ static void write_facts(FILE *out, const struct report *report,
 	fputc('\n', out);
 	for (i = 0; i < report->nr_targets; i++)
 		write_target(out, &report->targets[i]);
+	write_outlook(out, &report->outlook);
+	if (report->nr_suppressed)
+		fprintf(out, "suppressed: %zu finding%s by %zu rule%s\n", report->nr_suppressed,
+			report->nr_suppressed == 1 ? "" : "s", report->nr_suppressors,
+			report->nr_suppressors == 1 ? "" : "s");
 	if (report->nr_missed_children)
 		fprintf(out,
 			"NOT SEEN: child processes that ended before they could be watched: "

@@ -5,7 +5,8 @@
 #include "proc/proc.h"
 #include "report/text.h"
 
-#define NAMED_CALLERS  4  /* frames looked at for a name */
+#define NAMED_CALLERS  4             /* frames looked at for a name */
+#define CREATED_BY     "created by " /* before the function that started a goroutine */
 #define WRAPPER_PREFIX 10 /* characters that may stand before "malloc" in a wrapper's name */
 
 const char *path_base(const char *path)
@@ -70,8 +71,11 @@ static bool is_go_library(const char *function)
 		"strings",  "sync",    "syscall",  "testing",  "text",      "time",    "unicode",
 		"unique",   "vendor",
 	};
-	size_t len = strcspn(function, "./"), i;
+	size_t len, i;
 
+	if (starts_with(function, CREATED_BY))
+		function += strlen(CREATED_BY);
+	len = strcspn(function, "./");
 	if (!function[len] || is_clone_suffix(function + len + 1))
 		return false;
 	for (i = 0; i < ARRAY_SIZE(roots); i++) {
@@ -122,6 +126,17 @@ static const struct frame *named_instead(const struct frame *frame, size_t nr)
 	return frame;
 }
 
+/* Of a stack that is all libraries': the function that a goroutine was started with, or where it
+ * is. */
+static const struct frame *library_frame(const struct stack *stack)
+{
+	const struct frame *last = &stack->frames[stack->nr_frames - 1];
+
+	if (stack->nr_frames > 1 && last->function && starts_with(last->function, CREATED_BY))
+		return last - 1;
+	return &stack->frames[0];
+}
+
 const struct frame *stack_where(const struct stack *stack)
 {
 	const struct frame *wrapper = NULL;
@@ -139,7 +154,7 @@ const struct frame *stack_where(const struct stack *stack)
 		if (!wrapper)
 			wrapper = frame;
 	}
-	return wrapper ? wrapper : &stack->frames[0];
+	return wrapper ? wrapper : library_frame(stack);
 }
 
 void text_where(struct buf *buf, const struct finding *finding)

@@ -43,6 +43,9 @@ static void write_field(struct writer *writer, const struct field *field,
 	case VALUE_TEXT:
 		writer_string(writer, field->name, value.text);
 		break;
+	case VALUE_SENTENCE:
+		writer_string(writer, field->name, value.sentence);
+		break;
 	case VALUE_INTEGER:
 		writer_unsigned(writer, field->name, value.integer);
 		break;
@@ -63,7 +66,7 @@ static void write_hex(struct writer *writer, const char *name, uint64_t value)
 	writer_string(writer, name, text);
 }
 
-static void write_frame(struct writer *writer, const struct frame *frame)
+void write_json_frame(struct writer *writer, const struct frame *frame)
 {
 	writer_begin_flat_object(writer, NULL);
 	writer_string(writer, "function", frame->function);
@@ -91,7 +94,7 @@ static void write_finding(struct writer *writer, const struct finding *finding)
 		write_field(writer, &fields[i], finding);
 	writer_begin_array(writer, "stack");
 	for (i = 0; i < nr; i++)
-		write_frame(writer, &finding->stack->frames[i]);
+		write_json_frame(writer, &finding->stack->frames[i]);
 	writer_end_array(writer);
 	writer_end_object(writer);
 }
@@ -152,6 +155,28 @@ static void write_overhead(struct writer *writer, const struct report *report)
 	writer_end_object(writer);
 }
 
+/* Seconds until memory runs out at @rate; null: it does not. */
+static void write_seconds_left(struct writer *writer, const char *name,
+			       const struct outlook *outlook, double rate)
+{
+	if (rate > 0 && outlook->left_bytes)
+		writer_real(writer, name, (double)outlook->left_bytes / rate);
+	else
+		writer_null(writer, name);
+}
+
+static void write_outlook(struct writer *writer, const struct outlook *outlook)
+{
+	writer_begin_object(writer, "memory");
+	writer_string(writer, "limit", outlook->by_group ? "cgroup" : "machine");
+	writer_unsigned(writer, "left_bytes", outlook->left_bytes);
+	writer_real(writer, "growth_bytes_per_s", outlook->growth);
+	write_seconds_left(writer, "left_s", outlook, outlook->growth);
+	write_seconds_left(writer, "left_s_low", outlook, outlook->growth_high);
+	write_seconds_left(writer, "left_s_high", outlook, outlook->growth_low);
+	writer_end_object(writer);
+}
+
 /* Walks over stacks by how they ended, and what makes them cheap. */
 static void write_unwind(struct writer *writer, const struct report *report)
 {
@@ -209,6 +234,7 @@ void write_json(FILE *out, const struct report *report, const struct report_opti
 		write_target(&writer, &report->targets[i]);
 	writer_end_array(&writer);
 	writer_unsigned(&writer, "missed_children", report->nr_missed_children);
+	writer_unsigned(&writer, "suppressed", report->nr_suppressed);
 	write_verdicts(&writer, report);
 	write_findings(&writer, report, options);
 	write_losses(&writer, &report->snapshot->stats);
@@ -217,6 +243,7 @@ void write_json(FILE *out, const struct report *report, const struct report_opti
 		write_balance(&writer, report->snapshot, (enum lb_kind)i);
 	writer_end_object(&writer);
 	write_overhead(&writer, report);
+	write_outlook(&writer, &report->outlook);
 	write_unwind(&writer, report);
 	writer_end_object(&writer);
 	writer_end_document(&writer);

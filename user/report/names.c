@@ -6,11 +6,8 @@
 #include "report/report.h"
 
 static const char *const kind_names[] = {
-	[LB_KIND_HEAP] = "heap",
-	[LB_KIND_MMAP] = "mmap",
-	[LB_KIND_GOROUTINE] = "goroutine",
-	[LB_KIND_THREAD] = "thread",
-	[LB_KIND_TIMER] = "timer",
+	[LB_KIND_HEAP] = "heap",     [LB_KIND_MMAP] = "mmap",   [LB_KIND_GOROUTINE] = "goroutine",
+	[LB_KIND_THREAD] = "thread", [LB_KIND_TIMER] = "timer",
 };
 
 static const char *const count_names[] = {
@@ -80,6 +77,18 @@ const char *loss_name(enum lb_loss loss)
 const char *defect_name(enum lb_defect defect)
 {
 	return defect_names[defect];
+}
+
+const char *defect_sentence(enum lb_defect defect)
+{
+	static const char *const sentences[] = {
+		[LB_DEFECT_STACK_TRUNCATED] = "stacks that are deeper than is kept",
+		[LB_DEFECT_STACK_UNSTORED] = "stacks that found no room: their frames are unknown",
+		[LB_DEFECT_EVENT_DROPPED] = "dropped process events: a child may be missed",
+	};
+
+	_Static_assert(ARRAY_SIZE(sentences) == LB_DEFECT_MAX, "a sentence for each defect");
+	return sentences[defect];
 }
 
 const char *unwind_end_name(enum lb_unwind_end end)

@@ -15,6 +15,17 @@ void text_targets(struct buf *buf, const struct report *report)
 	buf_puts(buf, target->exited ? ", exited)" : ")");
 }
 
+const char *report_comm(const struct report *report, uint32_t pid)
+{
+	size_t i;
+
+	for (i = 0; i < report->nr_targets; i++) {
+		if ((uint32_t)report->targets[i].pid == pid)
+			return report->targets[i].comm;
+	}
+	return "?";
+}
+
 struct balance snapshot_balance(const struct snapshot *snapshot, enum lb_kind kind)
 {
 	const __u64 *count = snapshot->stats.count[kind];
@@ -102,6 +113,100 @@ void text_verdicts(struct buf *buf, const struct report *report)
 	}
 }
 
+void text_headline(struct buf *buf, const struct report *report)
+{
+	size_t before = buf->len;
+
+	text_verdicts(buf, report);
+	if (buf->len > before)
+		buf_puts(buf, " in ");
+	else
+		buf_puts(buf, report->judged ? "nothing grows in " : "no verdict yet on ");
+	text_targets(buf, report);
+	buf_puts(buf, ", watched ");
+	text_seconds(buf, report->duration_s);
+	text_incomplete(buf, report);
+}
+
+/* "10 of 12 generations kept 48-52 objects each, none drained in 4 min" */
+static void add_kept(struct buf *buf, const struct finding *finding)
+{
+	const struct residue *residue = &finding->residue;
+
+	buf_printf(buf, "%u of %u generations kept %s%ju", residue->nr_stuck, residue->nr_judged,
+		   finding->site.estimated ? "about " : "", (uintmax_t)residue->kept_min);
+	if (residue->kept_max > residue->kept_min)
+		buf_printf(buf, "-%ju", (uintmax_t)residue->kept_max);
+	buf_printf(buf, " object%s each", residue->kept_max == 1 ? "" : "s");
+	if (residue->nr_empty > 0)
+		buf_printf(buf, ", %u none", residue->nr_empty);
+	if (residue->nr_draining > 0) {
+		buf_printf(buf, ", %u may still drain", residue->nr_draining);
+		return;
+	}
+	buf_puts(buf, ", none drained in ");
+	text_seconds(buf, residue->undrained_s);
+}
+
+static void add_stopped(struct buf *buf, const struct residue *residue)
+{
+	if (residue->nr_stuck == 0) {
+		buf_puts(buf, "growth stopped, but most of what it left is still live");
+		return;
+	}
+	buf_printf(buf, "%u of %u generations still hold objects; growth stopped ",
+		   residue->nr_stuck, residue->nr_judged);
+	text_seconds(buf, residue->quiet_s);
+	buf_puts(buf, " ago");
+}
+
+/* What else is to be said of what kept objects. */
+static const char *reservation(const struct finding *finding)
+{
+	const struct site_count *site = &finding->site;
+
+	switch (finding->residue.doubt) {
+	case DOUBT_SPAN:
+		return "; all within less than half of the time";
+	case DOUBT_SATURATING:
+		return "; but it slows down";
+	case DOUBT_LEVEL:
+		return "; but the sum of all does not rise";
+	case DOUBT_SMALL:
+		return "; too few bytes to matter";
+	case DOUBT_NEW:
+		return "; seen only once";
+	default:
+		return site->closed_count < site->opened_count / 5
+			       ? "; hardly any object was ever closed"
+			       : "";
+	}
+}
+
+void text_why(struct buf *buf, const struct finding *finding)
+{
+	const struct residue *residue = &finding->residue;
+
+	if (finding->verdict == VERDICT_STABLE)
+		return;
+	if (finding->site.proof &&
+	    (finding->verdict == VERDICT_LEAKING || finding->site.key.kind == LB_KIND_GOROUTINE)) {
+		text_clean(buf, finding->site.proof);
+		return;
+	}
+	if (finding->nr_stacks > 1)
+		buf_printf(buf, "%u stacks together: ", finding->nr_stacks);
+	if (residue->doubt == DOUBT_STOPPED) {
+		add_stopped(buf, residue);
+	} else if (residue->doubt == DOUBT_DRAINING || residue->nr_stuck == 0) {
+		buf_printf(buf, "%u of %u generations may still drain", residue->nr_draining,
+			   residue->nr_judged);
+	} else {
+		add_kept(buf, finding);
+		buf_puts(buf, reservation(finding));
+	}
+}
+
 const char *verdict_colour(enum verdict verdict)
 {
 	static const char *const colours[] = { "", "\033[36m", "\033[33m", "\033[1;31m" };
@@ -114,7 +219,8 @@ size_t findings_shown(const struct report *report, const struct report_options *
 	size_t nr = 0;
 
 	while (nr < report->nr_findings &&
-	       (options->all_sites || report->findings[nr].verdict != VERDICT_STABLE))
+	       (options->all_sites || report_is_profile(options->format) ||
+		report->findings[nr].verdict != VERDICT_STABLE))
 		nr++;
 	return options->top ? MIN(nr, options->top) : nr;
 }

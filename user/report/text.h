@@ -32,7 +32,14 @@ const struct frame *stack_where(const struct stack *stack);
 /* "function file:line" of that frame. */
 void text_where(struct buf *buf, const struct finding *finding);
 
+/* The frames as lines of a report. */
+void text_stack(struct buf *buf, const struct stack *stack);
+
+#define UNKNOWN_STACK "(stack unknown)" /* stands for the frames of a stack without any */
+
 /* --- sentences --- */
+/* The name of the target @pid, as it came from there; "?": none of the report's. */
+const char *report_comm(const struct report *report, uint32_t pid);
 /* "PID 123 (server)" or "3 processes". */
 void text_targets(struct buf *buf, const struct report *report);
 /* What was sampled or lost: "; 1 in 4 objects followed; 12 events lost (live_full 12)", or
@@ -40,6 +47,12 @@ void text_targets(struct buf *buf, const struct report *report);
 void text_incomplete(struct buf *buf, const struct report *report);
 /* "3 leaking sites, 1 suspect", or nothing. */
 void text_verdicts(struct buf *buf, const struct report *report);
+/* All of these: "1 leaking site in PID 123 (server), watched 45 s; 12 events lost (live_full 12)". */
+void text_headline(struct buf *buf, const struct report *report);
+
+/* Why the verdict is what it is: "12 of 12 generations kept 48-52 objects each, none drained in
+ * 4 min"; nothing of a stable site. */
+void text_why(struct buf *buf, const struct finding *finding);
 
 /* The escape sequence that a terminal shows the verdict in; "" for stable. */
 const char *verdict_colour(enum verdict verdict);
@@ -55,7 +68,7 @@ struct balance snapshot_balance(const struct snapshot *snapshot, enum lb_kind ki
 uint64_t snapshot_lost(const struct snapshot *snapshot);
 bool snapshot_is_sampled(const struct snapshot *snapshot);
 
-/* How many of the findings the options ask for; being sorted, they are the first ones. */
+/* How many of the findings the options and the format ask for; being sorted, they are the first ones. */
 size_t findings_shown(const struct report *report, const struct report_options *options);
 
 #endif

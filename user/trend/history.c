@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/base.h"
 
@@ -13,163 +14,209 @@ struct trend *trend_new(const struct trend_options *options)
 	if (!trend)
 		return NULL;
 	trend->options = *options;
-	trend->polls_per_point = 1;
+	if (!trend->options.interval_ns)
+		trend->options.interval_ns = NSEC_PER_SEC;
 	return trend;
+}
+
+void series_done(struct series_set *set)
+{
+	size_t at;
+
+	for (at = 0; at < set->nr; at++)
+		free(set->items[at].history);
+	free(set->items);
 }
 
 struct trend *trend_free(struct trend *trend)
 {
-	size_t at;
-
 	if (!trend)
 		return NULL;
-	for (at = 0; at < trend->nr_series; at++)
-		free(trend->series[at].history);
-	free(trend->series);
+	series_done(&trend->sites);
+	aggregates_done(&trend->groups);
+	aggregates_done(&trend->totals);
 	free(trend);
 	return NULL;
 }
 
-/* Drops the series whose site is not in the snapshot any more. */
-static void series_drop_gone(struct trend *trend, const struct snapshot *snapshot)
+/* Drops the series whose site is not among the @nr_sites any more. */
+static void series_drop_gone(struct series_set *set, const struct site_count *sites,
+			     size_t nr_sites)
 {
 	size_t kept = 0, in = 0, at;
 
-	for (at = 0; at < trend->nr_series; at++) {
-		const struct lb_site_key *key = &trend->series[at].site.key;
+	for (at = 0; at < set->nr; at++) {
+		const struct lb_site_key *key = &set->items[at].site.key;
 
-		while (in < snapshot->nr_sites &&
-		       site_key_compare(&snapshot->sites[in].key, key) < 0)
+		while (in < nr_sites && site_key_compare(&sites[in].key, key) < 0)
 			in++;
-		if (in == snapshot->nr_sites ||
-		    site_key_compare(&snapshot->sites[in].key, key) != 0)
-			free(trend->series[at].history);
+		if (in == nr_sites || site_key_compare(&sites[in].key, key) != 0)
+			free(set->items[at].history);
 		else
-			trend->series[kept++] = trend->series[at];
+			set->items[kept++] = set->items[at];
 	}
-	trend->nr_series = kept;
+	set->nr = kept;
 }
 
 /* Makes a series of each site: after series_drop_gone() the series are a subset of the sites, so
  * a merge from the back needs no second array. */
-static int series_merge(struct trend *trend, const struct snapshot *snapshot)
+static int series_merge(struct series_set *set, const struct site_count *sites, size_t nr_sites)
 {
-	void *items = trend->series;
-	size_t old = trend->nr_series, at;
-	int error =
-		vec_reserve(&items, &trend->capacity, snapshot->nr_sites, sizeof(struct series));
+	void *items = set->items;
+	size_t old = set->nr, at;
+	int error = vec_reserve(&items, &set->capacity, nr_sites, sizeof(struct series));
 
-	trend->series = items;
+	set->items = items;
 	if (error)
 		return error;
-	for (at = snapshot->nr_sites; at-- > 0;) {
-		const struct site_count *site = &snapshot->sites[at];
+	for (at = nr_sites; at-- > 0;) {
 		struct history *history = NULL;
 
-		if (old > 0 && site_key_compare(&trend->series[old - 1].site.key, &site->key) == 0)
-			history = trend->series[--old].history;
-		trend->series[at] = (struct series){ .site = *site, .history = history };
+		if (old > 0 && site_key_compare(&set->items[old - 1].site.key, &sites[at].key) == 0)
+			history = set->items[--old].history;
+		set->items[at] = (struct series){ .site = sites[at], .history = history };
 	}
-	trend->nr_series = snapshot->nr_sites;
+	set->nr = nr_sites;
 	return 0;
 }
 
-static struct point point_min(struct point a, struct point b)
+/* Makes a history that knows of nothing before; the levels of epochs that have ended count as 0. */
+static void history_reset(struct history *history, const struct epochs *epochs)
 {
-	return (struct point){ .bytes = MIN(a.bytes, b.bytes), .count = MIN(a.count, b.count) };
+	history->nr_copies = 0;
+	history_clear(history);
+	memset(history->lows, 0, epochs->nr * sizeof(*history->lows));
+	memset(history->low_bytes, 0, epochs->nr * sizeof(*history->low_bytes));
 }
 
-static void history_halve(struct history *history)
+/* A history whose earlier levels are taken to be none; NULL: out of memory. */
+static struct history *history_new(const struct epochs *epochs)
 {
-	unsigned int i;
+	struct history *history = calloc(1, sizeof(*history));
 
-	history->first /= 2;
-	for (i = 0; i < TREND_POINTS / 2; i++)
-		history->points[i] = point_min(history->points[2 * i], history->points[2 * i + 1]);
+	if (history)
+		history_reset(history, epochs);
+	return history;
 }
 
-/* Halves the number of points: each becomes the lower one of two. */
-static void trend_halve(struct trend *trend)
+static bool deserves_history(const struct trend *trend, const struct site_count *site)
 {
-	unsigned int i;
-	size_t at;
-
-	trend->nr_points = TREND_POINTS / 2;
-	trend->polls_per_point *= 2;
-	for (i = 0; i < TREND_POINTS / 2; i++)
-		trend->times_ns[i] = trend->times_ns[2 * i];
-	for (at = 0; at < trend->nr_series; at++) {
-		if (trend->series[at].history)
-			history_halve(trend->series[at].history);
-	}
-}
-
-/* Makes room for one more poll. */
-static void trend_advance(struct trend *trend, uint64_t time_ns)
-{
-	trend->now_ns = time_ns;
-	if (trend->nr_points > 0 && trend->polls_in_last < trend->polls_per_point) {
-		trend->polls_in_last++;
-		return;
-	}
-	if (trend->nr_points == TREND_POINTS)
-		trend_halve(trend);
-	if (trend->nr_points == 0)
-		trend->start_ns = time_ns;
-	trend->times_ns[trend->nr_points++] = time_ns;
-	trend->polls_in_last = 1;
-}
-
-/* Writes what is live now into the last point. */
-static void history_record(const struct trend *trend, const struct site_count *site,
-			   struct history *history)
-{
-	struct point *point = &history->points[trend->nr_points - 1];
-	struct point now = {
-		.bytes = (float)site->live_bytes,
-		.count = (uint32_t)MIN(site->live_count, UINT32_MAX),
-	};
-
-	*point = trend->polls_in_last == 1 ? now : point_min(*point, now);
+	return site->live_count >= MAX(trend->options.min_objects, 1) ||
+	       (site->proof && site->live_count > 0);
 }
 
 /* Gives the site a history when it deserves one, and goes on with it. */
-static int series_advance(const struct trend *trend, struct series *series)
+static int series_advance(const struct trend *trend, struct series *series,
+			  const struct epochs *old)
 {
 	if (!series->history) {
-		if (series->site.live_count < trend->options.min_objects)
+		if (!deserves_history(trend, &series->site))
 			return 0;
-		series->history = history_new(trend);
+		series->history = history_new(old);
 		if (!series->history)
 			return -ENOMEM;
 	}
-	history_record(trend, &series->site, series->history);
-	history_judge(trend, &series->site, series->history);
+	history_record(series->history, old, &series->site);
+	if (!epochs_equal(old, &trend->epochs))
+		history_move(series->history, old, &trend->epochs, &series->site);
+	if (trend->is_counted && series->site.cohorts)
+		history_judge(trend, series->history, &series->site);
+	history_settle(trend, series->history, &series->site);
 	return 0;
 }
 
-struct epochs trend_epochs(const struct trend *trend, uint64_t now_ns)
-{
-	(void)trend;
-	(void)now_ns;
-	return (struct epochs){ .nr = 0 };
-}
-
-int trend_push(struct trend *trend, const struct snapshot *snapshot)
+int series_update(const struct trend *trend, struct series_set *set, const struct site_count *sites,
+		  size_t nr_sites, const struct epochs *old)
 {
 	size_t at;
 	int error;
 
-	trend_advance(trend, snapshot->time_ns);
-	trend->sample_shift = snapshot->sample_shift;
-	series_drop_gone(trend, snapshot);
-	error = series_merge(trend, snapshot);
-	for (at = 0; !error && at < trend->nr_series; at++)
-		error = series_advance(trend, &trend->series[at]);
+	series_drop_gone(set, sites, nr_sites);
+	error = series_merge(set, sites, nr_sites);
+	for (at = 0; !error && at < set->nr; at++)
+		error = series_advance(trend, &set->items[at], old);
 	return error;
 }
 
-bool trend_can_judge(const struct trend *trend)
+/* Forgets all copies: what they are compared with is counted in another way from now on. */
+static void forget_copies(struct series_set *set)
 {
-	return trend->nr_points >= TREND_MIN_POLLS;
+	size_t at;
+
+	for (at = 0; at < set->nr; at++) {
+		if (set->items[at].history)
+			set->items[at].history->nr_copies = 0;
+	}
+}
+
+static void reset_histories(struct series_set *set, const struct epochs *epochs)
+{
+	size_t at;
+
+	for (at = 0; at < set->nr; at++) {
+		if (set->items[at].history)
+			history_reset(set->items[at].history, epochs);
+	}
+}
+
+/* Can the epochs of a snapshot, maybe read from a file, be used? */
+static bool epochs_are_sound(const struct epochs *epochs, uint64_t now_ns)
+{
+	return epochs->nr > 0 && epochs->nr < TREND_EPOCHS && epochs->length_ns > 0 &&
+	       epochs->start_ns <= now_ns && epochs->length_ns <= UINT64_MAX / TREND_EPOCHS / 2 &&
+	       epochs->start_ns <= UINT64_MAX / 2;
+}
+
+/* Epochs go on as trend_epochs() said, or as the snapshot says when it was made for a watch of
+ * other epochs. Returns those before. */
+static struct epochs trend_advance(struct trend *trend, const struct snapshot *snapshot)
+{
+	struct epochs old;
+
+	trend->now_ns = snapshot->time_ns;
+	if (!trend->has_begun) {
+		trend->has_begun = true;
+		trend->start_ns = snapshot->time_ns;
+		trend->epochs = (struct epochs){ .start_ns = snapshot->time_ns,
+						 .length_ns = trend->options.interval_ns };
+	}
+	old = trend->epochs;
+	trend->epochs = epochs_at(trend, snapshot->time_ns);
+	trend->is_counted = epochs_are_sound(&snapshot->epochs, snapshot->time_ns);
+	if (!trend->is_counted || epochs_equal(&snapshot->epochs, &trend->epochs))
+		return old;
+	trend->epochs = snapshot->epochs;
+	reset_histories(&trend->sites, &trend->epochs);
+	reset_histories(&trend->groups.sums, &trend->epochs);
+	reset_histories(&trend->totals.sums, &trend->epochs);
+	return trend->epochs;
+}
+
+/* They do not outlive the snapshot. */
+static void forget_cohorts(struct series_set *set)
+{
+	size_t at;
+
+	for (at = 0; at < set->nr; at++)
+		set->items[at].site.cohorts = NULL;
+}
+
+int trend_push(struct trend *trend, const struct snapshot *snapshot)
+{
+	struct epochs old = trend_advance(trend, snapshot);
+	int error;
+
+	if (snapshot->sample_shift != trend->sample_shift) {
+		forget_copies(&trend->sites);
+		forget_copies(&trend->groups.sums);
+		forget_copies(&trend->totals.sums);
+	}
+	trend->sample_shift = snapshot->sample_shift;
+	error = series_update(trend, &trend->sites, snapshot->sites, snapshot->nr_sites, &old);
+	if (!error)
+		error = trend_aggregate(trend, snapshot, &old);
+	forget_cohorts(&trend->sites);
+	forget_cohorts(&trend->groups.sums);
+	forget_cohorts(&trend->totals.sums);
+	return error;
 }

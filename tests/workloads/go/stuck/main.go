@@ -8,6 +8,7 @@
 //	stuck nil        a few at nil channels and in empty selects
 //	stuck deadlock   two goroutines that hold what the other one wants
 //	stuck contended  the same two mutexes, taken in order by workers for ever
+//	stuck held       readers and writers of a lock that somebody holds for ever
 //	stuck spin       a select with default that takes a whole CPU
 //	stuck busy       workers that change between two waits all the time
 //
@@ -118,9 +119,35 @@ func contend() {
 	}
 }
 
-func poll(values chan int) {
+func hold() {
+	var lock sync.RWMutex
+	held := make(chan bool)
+	go func() {
+		lock.RLock()
+		held <- true
+		<-held
+		lock.RUnlock()
+	}()
+	<-held
+	for i := 0; i < 3; i++ {
+		go func() {
+			lock.Lock()
+			defer lock.Unlock()
+		}()
+	}
+	time.Sleep(pause)
+	for i := 0; i < 3; i++ {
+		go func() {
+			lock.RLock()
+			defer lock.RUnlock()
+		}()
+	}
+}
+
+func poll() {
+	values := make(chan int)
 	for {
-		select { // LEAK poll
+		select {
 		case <-values:
 		default:
 		}
@@ -164,8 +191,10 @@ func main() {
 		deadlock()
 	case "contended":
 		contend()
+	case "held":
+		hold()
 	case "spin":
-		go poll(make(chan int))
+		go poll()
 	case "busy":
 		go churn()
 	}
