@@ -235,14 +235,19 @@ def parked(pid):
     return group
 
 
-@test("goroutines_churn", timeout=300, over={v: v for v in versions()})
+@test("goroutines_churn", timeout=900, over={v: v for v in versions()})
 def churn(version):
-    """While others come and go, those that stay are counted right and nothing odd is shown."""
+    """While others come and go, those that stay are counted right and nothing odd is shown.
+
+    LEAKBPF_CHURN_S says for how many seconds (10).
+    """
+    rounds, deadline = 0, time.monotonic() + float(os.environ.get("LEAKBPF_CHURN_S", "10"))
     with go_workload("crowd", version) as program:
         program.phase("park 20000")
         program.phase("churn 8")
         known = re.compile(r"main\.(parked|spawner(\..*)?|shortLived|measureLatency)|runtime\.main")
-        for _ in range(15):
+        while time.monotonic() < deadline or rounds < 5:
+            rounds += 1
             require(parked(program.pid)["count"] == 20000, f"parked: {parked(program.pid)}")
             document = goroutines(program.pid, "--all", "--without", "func=main.parked")
             require(document["unreadable_count"] < 50, f"unreadable: {document}"[:300])
@@ -251,6 +256,7 @@ def churn(version):
             odd = [g for g in document["goroutines"]
                    if g["stack"] and not g["stack_complete"]]
             require(not odd, f"incomplete stacks: {odd[:2]}")
+        print(f"{rounds} rounds")
         program.end()
 
 

@@ -13,29 +13,29 @@
 struct options {
 	pid_t *pids; /* owned */
 	size_t nr_pids, capacity;
-	bool follow;
 	double duration_s; /* 0: until Ctrl-C */
 	double interval_s;
-	unsigned int kinds; /* bit mask, 1 << enum lb_kind */
-	enum report_format format;
 	const char *output; /* NULL: standard output */
 	const char *record; /* keep all snapshots in this file; NULL: do not */
-	bool force;         /* also if it exists */
-	bool record_only;   /* no report */
-	bool all_sites;
-	size_t top; /* 0: all */
-	bool quiet;
-	unsigned int verbose;
-	enum attach_mode attach;
-	bool frame_pointers_only;
-	uint32_t max_live; /* 0: default */
+	size_t top;         /* 0: all */
 	uint64_t min_objects;
-	bool no_confirm;
 	char **command; /* what to start and watch, NULL-terminated; NULL: nothing. Not owned */
 	struct filter *filter; /* what not to tell; owned; NULL: nothing */
-	bool check;            /* the verdict is the exit status */
-	enum verdict fail_on;  /* or worse */
-	double min_confidence;
+	double min_confidence; /* for the exit status of check */
+	unsigned int kinds;    /* bit mask, 1 << enum lb_kind */
+	enum report_format format;
+	unsigned int verbose;
+	enum attach_mode attach;
+	uint32_t max_live;    /* 0: default */
+	enum verdict fail_on; /* or worse: for the exit status of check */
+	bool follow;
+	bool force;       /* the record file is written also if it exists */
+	bool record_only; /* no report */
+	bool all_sites;
+	bool quiet;
+	bool frame_pointers_only;
+	bool no_confirm;
+	bool check; /* the verdict is the exit status */
 	bool fail_on_short;
 };
 

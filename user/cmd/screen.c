@@ -40,7 +40,7 @@ static enum screen_mode choose_mode(const struct options *options)
 	bool is_free = options->format == REPORT_TEXT ||
 		       (options->output && strcmp(options->output, "-") != 0);
 
-	if (options->quiet || !is_free)
+	if (options->quiet || options->record_only || !is_free)
 		return SCREEN_NONE;
 	return is_terminal() ? SCREEN_TABLE : SCREEN_LINES;
 }
