@@ -198,6 +198,7 @@ static int read_ledger(struct session *session, bool with_ages, struct error *er
 	if (!code)
 		code = recording_append(session, &session->snapshot, error);
 	snapshot_done(&session->snapshot); /* large when there are many sites */
+	ledger_forget_walk(session->ledger);
 	session->poll_ms = ms_since(start_ns);
 	return code;
 }

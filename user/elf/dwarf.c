@@ -14,16 +14,26 @@
 #include "elf/lines.h"
 
 #define MAX_SECTIONS    65536
-#define MAX_DWARF_BYTES (512ULL << 20) /* unpacked; libdw keeps all of it in memory */
+#define MAX_DWARF_BYTES (512ULL << 20)      /* unpacked; libdw keeps all of it in memory */
+#define DEAR_NS         (NSEC_PER_SEC / 20) /* DWARF that takes longer to open is kept for a while */
 
-/* What the section costs in memory; UINT64_MAX: not to be had. */
-static uint64_t section_bytes(Elf_Scn *section, const GElf_Shdr *header)
+/* What the section costs in memory; UINT64_MAX: not to be had. Only its header is read, while libelf
+ * would load and keep the whole section. */
+static uint64_t section_bytes(const struct image *image, const GElf_Shdr *header)
 {
-	GElf_Chdr compression;
+	Elf64_Chdr wide;
+	Elf32_Chdr narrow;
 
 	if (!(header->sh_flags & SHF_COMPRESSED))
 		return header->sh_size;
-	return gelf_getchdr(section, &compression) ? compression.ch_size : UINT64_MAX;
+	if (gelf_getclass(image->elf) == ELFCLASS32)
+		return image_read_at(image, header->sh_offset, &narrow, sizeof(narrow)) ==
+				       (long)sizeof(narrow)
+			       ? narrow.ch_size
+			       : UINT64_MAX;
+	return image_read_at(image, header->sh_offset, &wide, sizeof(wide)) == (long)sizeof(wide)
+		       ? wide.ch_size
+		       : UINT64_MAX;
 }
 
 /* Has the file DWARF that is not too big for us? The old compressed form (.zdebug) is refused. */
@@ -51,7 +61,7 @@ static bool has_dwarf(const struct image *image)
 		if (strncmp(name, ".debug_", 7) != 0)
 			continue;
 		found |= !strcmp(name, ".debug_info");
-		if (__builtin_add_overflow(total, section_bytes(section, &header), &total) ||
+		if (__builtin_add_overflow(total, section_bytes(image, &header), &total) ||
 		    total > MAX_DWARF_BYTES)
 			return false;
 	}
@@ -118,6 +128,7 @@ DEFINE_CLEANUP(lines, struct lines *, lines_free(*value))
 static struct lines *open_lines(const struct image *image, const struct image *owner)
 {
 	struct lines *lines __cleanup_of(lines) = calloc(1, sizeof(*lines));
+	uint64_t start_ns = clock_monotonic_ns();
 	GElf_Shdr header;
 	Elf_Scn *section;
 
@@ -129,6 +140,7 @@ static struct lines *open_lines(const struct image *image, const struct image *o
 		return NULL;
 	section = elf_section(lines->elf, ".debug_line", &header);
 	lines->line_tables = section ? elf_getdata(section, NULL) : NULL;
+	lines->opening_ns = clock_monotonic_ns() - start_ns;
 	return take(lines);
 }
 
@@ -148,7 +160,9 @@ struct lines *image_lines(struct image *image)
 
 void image_trim(struct image *image)
 {
-	if (!image->lines_used) {
+	bool is_dear = image->lines && image->lines->opening_ns > DEAR_NS;
+
+	if (!image->lines_used || !is_dear) {
 		image->lines = lines_free(image->lines);
 		image->lines_loaded = false;
 	}

@@ -84,8 +84,8 @@ struct source_frame {
  * Falls back to the symbol table (one frame without a line). Returns their number (0: nothing
  * known) or -errno. */
 long image_source_frames(struct image *image, uint64_t vaddr, struct source_frame **ret_frames);
-/* Frees the DWARF when nobody has asked for source frames since the last call; it is read again when
- * it is needed. To be called now and then: DWARF in memory is as large as in the file. */
+/* Frees the DWARF when nobody has asked for source frames since the last call, or when it is quickly
+ * read again. To be called now and then: DWARF in memory is as large as in the file. */
 void image_trim(struct image *image);
 struct source_frame *source_frames_free(struct source_frame *frames, size_t nr_frames);
 

@@ -296,23 +296,29 @@ bool image_is_executable(const struct image *image, uint64_t vaddr)
 	return segment && segment->executable;
 }
 
-long image_read(const struct image *image, uint64_t vaddr, void *bytes, size_t len)
+long image_read_at(const struct image *image, uint64_t offset, void *bytes, size_t len)
 {
-	const struct segment *segment = segment_of_vaddr(image, vaddr);
-	uint64_t inside, offset;
 	ssize_t done;
 
-	if (!segment || vaddr - segment->vaddr >= segment->file_bytes)
-		return -ENXIO;
-	inside = vaddr - segment->vaddr;
-	offset = segment->offset + inside;
 	if (offset >= image->size_bytes)
 		return -EIO;
-	len = MIN(len, MIN(segment->file_bytes - inside, image->size_bytes - offset));
+	len = MIN(len, image->size_bytes - offset);
 	if (image->memory) {
 		memcpy(bytes, image->memory + offset, len);
 		return (long)len;
 	}
 	done = pread(image->fd, bytes, len, (off_t)offset);
 	return done < 0 ? -errno : done;
+}
+
+long image_read(const struct image *image, uint64_t vaddr, void *bytes, size_t len)
+{
+	const struct segment *segment = segment_of_vaddr(image, vaddr);
+	uint64_t inside;
+
+	if (!segment || vaddr - segment->vaddr >= segment->file_bytes)
+		return -ENXIO;
+	inside = vaddr - segment->vaddr;
+	return image_read_at(image, segment->offset + inside, bytes,
+			     MIN(len, segment->file_bytes - inside));
 }

@@ -84,6 +84,10 @@ struct image {
 	bool lines_used; /* since the last image_trim() */
 };
 
+/* image.c: reads at an offset in the file; returns the length, which is less at its end, or
+ * -errno. */
+long image_read_at(const struct image *image, uint64_t offset, void *bytes, size_t len);
+
 /* image.c: opens a file that another one points to: a regular file, else -ENOEXEC. */
 DEFINE_CLEANUP(image, struct image *, image_free(*value))
 #define __cleanup_image __cleanup_of(image)

@@ -41,6 +41,7 @@ struct lines {
 	struct unit *units;
 	size_t nr_units, units_capacity;
 	struct code_ranges unit_ranges;
+	uint64_t opening_ns; /* the time it took */
 };
 
 /* dwarf.c: opens the DWARF of @image or of its debug file, once. NULL: there is none. */

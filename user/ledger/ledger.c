@@ -28,7 +28,7 @@ struct forgotten {
 struct ledger {
 	struct leakbpf *skeleton;
 	struct lb_site *sites;          /* mapped */
-	struct lb_survivors *survivors; /* mapped */
+	struct lb_survivors *survivors; /* mapped while the last walk is told; NULL: no more */
 	struct epochs epochs;           /* of the last walk */
 	struct marks
 		*marks; /* per slot; not touched, so without memory, until something is thinned */
@@ -88,10 +88,6 @@ int ledger_open(struct leakbpf *skeleton, struct ledger **ret_ledger)
 	error = map_array(skeleton->maps.sites, sizeof(*ledger->sites), (void **)&ledger->sites);
 	if (error)
 		return error;
-	error = map_array(skeleton->maps.survivors, sizeof(*ledger->survivors),
-			  (void **)&ledger->survivors);
-	if (error)
-		return error;
 	*ret_ledger = take(ledger);
 	return 0;
 }
@@ -101,7 +97,7 @@ struct ledger *ledger_free(struct ledger *ledger)
 	if (!ledger)
 		return NULL;
 	unmap_array(ledger->sites, ledger->max_sites, sizeof(*ledger->sites));
-	unmap_array(ledger->survivors, ledger->max_sites, sizeof(*ledger->survivors));
+	ledger_forget_walk(ledger);
 	free(ledger->cpu_stats);
 	free(ledger->marks);
 	free(ledger);
@@ -261,10 +257,22 @@ int ledger_walk(struct ledger *ledger, const struct epochs *epochs)
 		.epochs_ns = epochs->start_ns,
 		.epoch_ns = MAX(epochs->length_ns, 1),
 	};
+	int error = 0;
 
+	if (!ledger->survivors)
+		error = map_array(ledger->skeleton->maps.survivors, sizeof(*ledger->survivors),
+				  (void **)&ledger->survivors);
+	if (error)
+		return error;
 	memset(ledger->survivors, 0, nr_slots(ledger) * sizeof(*ledger->survivors));
 	ledger->epochs = *epochs;
 	return run_walk(ledger->skeleton->progs.ledger_survivors, &request);
+}
+
+void ledger_forget_walk(struct ledger *ledger)
+{
+	unmap_array(ledger->survivors, ledger->max_sites, sizeof(*ledger->survivors));
+	ledger->survivors = NULL;
 }
 
 int ledger_read(struct ledger *ledger, uint64_t now_ns, bool walked, struct snapshot *ret_snapshot)

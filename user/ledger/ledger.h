@@ -26,9 +26,11 @@ struct ledger *ledger_free(struct ledger *ledger);
 /*
  * Walks the live entries in the kernel, which costs time in proportion to them: finds the oldest one
  * of each site and how many were born in each of the @epochs (nr may be 0). ledger_read() then tells
- * them, until the next walk.
+ * them, until ledger_forget_walk(), after which no snapshot may be asked for its cohorts: the memory
+ * of the walk, 72 bytes for each site there may be, is not the observer's any more.
  */
 int ledger_walk(struct ledger *ledger, const struct epochs *epochs);
+void ledger_forget_walk(struct ledger *ledger);
 /* Reads sites and counters at @now_ns. @walked: with what ledger_walk() has found just before. */
 int ledger_read(struct ledger *ledger, uint64_t now_ns, bool walked, struct snapshot *ret_snapshot);
 /* The program counters of stack @id, innermost first: how many. They stay in the ledger until the
