@@ -15,7 +15,7 @@
 
 #define MAX_SECTIONS    65536
 #define MAX_DWARF_BYTES (512ULL << 20)      /* unpacked; libdw keeps all of it in memory */
-#define DEAR_NS         (NSEC_PER_SEC / 20) /* DWARF that takes longer to open is kept for a while */
+#define DEAR_NS         (NSEC_PER_SEC / 10) /* DWARF that takes longer to open is kept for a while */
 
 /* What the section costs in memory; UINT64_MAX: not to be had. Only its header is read, while libelf
  * would load and keep the whole section. */
