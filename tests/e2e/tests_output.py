@@ -151,10 +151,20 @@ def version():
 
 @test()
 def manual_page():
-    """The manual page renders without a complaint and names every option of --help."""
+    """The manual pages name every option that the help of any command has, and no other."""
     pages = glob.glob(os.path.join(SOURCES, "tools", "package", "*.8"))
     require(pages, "there is no manual page")
-    page = read_text(pages[0]).replace("Fl \\-", "--")  # mdoc: Fl adds the other dash
-    options = set(re.findall(r"(?<!\w)--[a-z][a-z-]+", output_of("--help")))
-    missing = [option for option in sorted(options) if option not in page]
-    require(options and not missing, f"not in the manual page: {missing}")
+    text = " ".join(read_text(page).replace("\\-", "-") for page in pages)
+    text = re.sub(r"Fl ([a-zA-Z] , )?-", "--", text)  # mdoc: Fl adds a dash
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+    commands = re.findall(r"^  ([a-z]+) +[a-z]", output_of("--help"), re.M)
+    require({"run", "check", "goroutines"} < set(commands), f"commands: {commands}")
+    options = set()
+    for command in [[], *([command] for command in commands)]:
+        options |= set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", output_of(*command, "--help")))
+    always = {"--help", "--usage", "--version", "--port"}  # the last is of a program to be run
+    require(not options - named - always, f"not in the manual: {sorted(options - named - always)}")
+    require(not named - options, f"no such option: {sorted(named - options)}")
+    lint = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", *pages], check=False,
+                          capture_output=True, text=True, timeout=60)
+    require(lint.returncode == 0, f"mandoc: {lint.stdout}")

@@ -2,6 +2,7 @@
 """Profiles and folded stacks, read by the tools they are made for."""
 
 import glob
+import json
 import os
 import pty
 import re
@@ -51,7 +52,11 @@ def top(*arguments):
     text = pprof("-top", "-nodecount=0", "-nodefraction=0", "-unit=B", *arguments)
     rows = re.findall(r"^ *(-?[\d.]+)B? +\S+% +\S+% +-?[\d.]+B? +\S+% +(.*)$", text, re.M)
     require(rows, f"no rows: {text}")
-    return {name.replace(" (inline)", ""): int(float(flat)) for flat, name in rows}
+    return {re.sub(r" \((partial-)?inline\)", "", name): int(float(flat)) for flat, name in rows}
+
+
+def nonzero(flat):
+    return {name: count for name, count in flat.items() if count}
 
 
 def leaked(workload, what="bytes"):
@@ -158,6 +163,30 @@ def pprof_go_heap():
         pprof("-proto", f"-output={merged}", own, profile.path, profile.path)
         require_equal({site: size // 2 for site, size in top(merged).items() if site in SITES},
                       leaked(workload), "merged")
+        workload.end()
+
+
+@test(name="pprof.goroutines")
+def pprof_goroutines():
+    """One look at all goroutines, as a profile of goroutines per stack."""
+    version = re.search(r"go-(1\.\d+)", go())
+    with Workload(f"kinds_{version[1] if version else 'none'}_plain") as workload, \
+            tempfile.TemporaryDirectory() as folder:
+        path, look = os.path.join(folder, "goroutine.pb.gz"), (LEAKBPF, "goroutines", "-p",
+                                                               str(workload.pid))
+        run(*look, "-f", "pprof", "-o", path)
+        counts, receivers = {}, {}
+        for group in json.loads(run(*look, "-f", "json"))["groups"]:
+            stack = group["longest"]["stack"]
+            name = stack[0]["function"] if stack else "[unknown]"
+            counts[name] = counts.get(name, 0) + group["count"]
+            if group["longest"]["state"] == "chan receive":
+                receivers[name] = receivers.get(name, 0) + group["count"]
+        require_equal(nonzero(top(path)), counts, "goroutines by innermost function")
+        require_equal(nonzero(top("-tagfocus=state=^chan receive$", path)), receivers, "receivers")
+        require("Type: goroutine\n" in pprof("-top", path), "not of goroutines")
+        folded = [line.rsplit(" ", 1) for line in run(*look, "-f", "folded").splitlines()]
+        require_equal(sum(int(count) for _, count in folded), sum(counts.values()), "folded")
         workload.end()
 
 

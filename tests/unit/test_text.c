@@ -62,6 +62,8 @@ static void numbers_for_people(void **state)
 	assert_text(text_seconds, 119.4, "119 s");
 	assert_text(text_seconds, 200.25, "3 min 20 s");
 	assert_text(text_seconds, 7300, "2 h 1 min");
+	assert_text(text_seconds, 172800, "2 d 0 h");
+	assert_text(text_seconds, 1804860, "20 d 21 h");
 	assert_text(text_seconds, 1e300, "0 s");
 }
 

@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd/cmd.h"
 #include "cmd/options.h"
+#include "cmd/output.h"
 #include "proc/proc.h"
 
 #define MAX_FILTERS 32
@@ -21,7 +23,8 @@ struct goroutine_options {
 	bool system; /* also those of the runtime itself */
 	enum goroutine_axis group;
 	enum report_format format;
-	size_t top; /* 0: all */
+	const char *output; /* NULL: standard output */
+	size_t top;         /* 0: all */
 	struct goroutine_filter filters[MAX_FILTERS];
 	size_t nr_filters;
 };
@@ -35,7 +38,8 @@ static const struct argp_option goroutine_options[] = {
 	{ "group", OPT_GROUP, "WHAT", 0,
 	  "Group by stack (the default), state, func, file, created-by or label", 0 },
 	{ "system", OPT_SYSTEM, NULL, 0, "Also those of the Go runtime itself", 0 },
-	{ "format", 'f', "FORMAT", 0, "text or json", 0 },
+	{ "format", 'f', "FORMAT", 0, "text, json, folded, pprof or svg", 0 },
+	{ "output", 'o', "FILE", 0, "Write to FILE instead of standard output", 0 },
 	{ "top", 'n', "N", 0, "Show at most N", 0 },
 	{ 0 },
 };
@@ -50,6 +54,7 @@ static const char goroutines_doc[] =
 	"  leakbpf goroutines -p 1234 --group state             how many do what\n"
 	"  leakbpf goroutines -p 1234 --all --with state=chan   one by one\n"
 	"  leakbpf goroutines -p 1234 --without func=net/http -f json\n"
+	"  leakbpf goroutines -p 1234 -f pprof -o goroutine.pb.gz\n"
 	"\n"
 	"Exit status: 0 done, 2 wrong usage, 3 could not run.\n";
 
@@ -80,8 +85,9 @@ static int parse_output_format(const char *text, enum report_format *ret_format,
 
 	if (err)
 		return err;
-	if (format != REPORT_TEXT && format != REPORT_JSON)
-		return error_set(error, -EINVAL, "goroutines can be shown as text or json");
+	if (format == REPORT_HTML)
+		return error_set(error, -EINVAL,
+				 "goroutines can be shown as text, json, folded, pprof or svg");
 	*ret_format = format;
 	return 0;
 }
@@ -103,6 +109,9 @@ static int parse_value(int key, const char *arg, struct goroutine_options *optio
 		return axis_parse(arg, &options->group, error);
 	case 'f':
 		return parse_output_format(arg, &options->format, error);
+	case 'o':
+		options->output = arg;
+		return 0;
 	case 'n':
 		err = parse_number(arg, 1, UINT32_MAX, &top, error);
 		options->top = err ? 0 : top;
@@ -110,6 +119,21 @@ static int parse_value(int key, const char *arg, struct goroutine_options *optio
 	default:
 		return -ENOENT;
 	}
+}
+
+/* What can be said about the options only when all are known. */
+static int check_options(const struct goroutine_options *options, struct error *error)
+{
+	bool is_profile = report_is_profile(options->format);
+
+	if (is_profile && (options->all || options->group != AXIS_STACK))
+		return error_set(error, -EINVAL,
+				 "a profile has goroutines grouped by stack: --all and --group are "
+				 "for text and json");
+	if (report_is_binary(options->format) && !options->output && isatty(STDOUT_FILENO))
+		return error_set(error, -EINVAL,
+				 "that format is not for a terminal; give a file with -o");
+	return 0;
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -131,6 +155,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!options->pid)
 			argp_error(state, "say of which process: -p PID");
+		else if (check_options(options, &error))
+			argp_error(state, "%s", error.text);
 		return 0;
 	default:
 		err = parse_value(key, arg, options, &error);
@@ -171,17 +197,31 @@ static int compare_ids(const void *left, const void *right)
 	return (a->id > b->id) - (a->id < b->id);
 }
 
-static int print_view(const struct goroutine_view *view, const struct goroutine_options *options,
+/* A view and the format it is to have. */
+struct document {
+	const struct goroutine_view *view;
+	enum report_format format;
+};
+
+static int write_document(FILE *out, const void *what)
+{
+	const struct document *document = what;
+
+	if (report_is_profile(document->format))
+		return goroutines_print_profile(out, document->view, document->format);
+	if (document->format == REPORT_JSON)
+		goroutines_print_json(out, document->view);
+	else
+		goroutines_print_text(out, document->view);
+	return fflush(out) != 0 || ferror(out) ? -errno : 0;
+}
+
+static int write_view(const struct goroutine_view *view, const struct goroutine_options *options,
 		      struct error *error)
 {
-	if (options->format == REPORT_JSON)
-		goroutines_print_json(stdout, view);
-	else
-		goroutines_print_text(stdout, view);
-	if (fflush(stdout) != 0 || ferror(stdout))
-		return error_set(error, -errno, "cannot write to standard output: %s",
-				 strerror(errno));
-	return 0;
+	const struct document document = { .view = view, .format = options->format };
+
+	return output_write_by(options->output, write_document, &document, error);
 }
 
 static int show(struct goroutine_view *view, const struct goroutine_options *options,
@@ -202,7 +242,7 @@ static int show(struct goroutine_view *view, const struct goroutine_options *opt
 		nr = view->nr_groups;
 	}
 	view->nr_shown = options->top ? MIN(options->top, nr) : nr;
-	err = print_view(view, options, error);
+	err = write_view(view, options, error);
 	free(groups);
 	return err;
 }

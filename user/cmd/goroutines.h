@@ -62,6 +62,10 @@ int goroutines_group(const struct goroutine **members, size_t nr_members, enum g
 /* Print the view, grouped or one by one. */
 void goroutines_print_text(FILE *out, const struct goroutine_view *view);
 void goroutines_print_json(FILE *out, const struct goroutine_view *view);
+/* Writes the groups of the view as a profile with one value, the goroutines of each stack: pprof,
+ * folded or a flame graph. 0 or -errno. */
+int goroutines_print_profile(FILE *out, const struct goroutine_view *view,
+			     enum report_format format);
 /* Appends "name":"text", or null, with a comma before unless it is the first of its object. */
 void json_add_string(struct buf *buf, const char *name, const char *text);
 

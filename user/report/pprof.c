@@ -135,7 +135,8 @@ static void add_labels(struct writing *writing, Perftools__Profiles__Sample *sam
 
 	profile_label_text(profile, sample, "comm", report_comm(writing->report, key->tgid));
 	profile_label_text(profile, sample, "kind", kind_name((enum lb_kind)key->kind));
-	profile_label_text(profile, sample, "verdict", verdict_name(finding->verdict));
+	if (writing->report->duration_s > 0)
+		profile_label_text(profile, sample, "verdict", verdict_name(finding->verdict));
 	if (finding->site.state)
 		profile_label_text(profile, sample, "state", finding->site.state);
 	profile_label_number(profile, sample, "pid", key->tgid);
@@ -264,10 +265,15 @@ static void write_facts(struct profile *profile, const struct report *report)
 
 	buf_puts(&text, "leakbpf: ");
 	text_targets(&text, report);
-	buf_puts(&text, ", watched ");
-	text_seconds(&text, report->duration_s);
+	if (report->duration_s > 0) {
+		buf_puts(&text, ", watched ");
+		text_seconds(&text, report->duration_s);
+	} else {
+		buf_puts(&text, " at one moment");
+	}
 	text_incomplete(&text, report);
-	buf_puts(&text, "; nothing from before the watch is counted");
+	if (report->duration_s > 0)
+		buf_puts(&text, "; nothing from before the watch is counted");
 	profile_add_comment(profile, text.data ? text.data : "");
 	if (profile->error)
 		return;

@@ -81,7 +81,7 @@ void text_clean(struct buf *buf, const char *text)
 
 /* Columns of a character: wide scripts may take two, so they are counted as such. The block
  * elements of sparklines, the ellipsis and Latin take one. */
-static unsigned int character_columns(uint32_t character)
+unsigned int character_columns(uint32_t character)
 {
 	return character >= 0x1100 && (character < 0x2000 || character >= 0x2e80) &&
 			       character != REPLACEMENT
@@ -148,9 +148,12 @@ void text_seconds(struct buf *buf, double seconds)
 		buf_printf(buf, "%ju s", (uintmax_t)whole);
 	else if (whole < 7200)
 		buf_printf(buf, "%ju min %ju s", (uintmax_t)(whole / 60), (uintmax_t)(whole % 60));
-	else
+	else if (whole < 172800)
 		buf_printf(buf, "%ju h %ju min", (uintmax_t)(whole / 3600),
 			   (uintmax_t)(whole / 60 % 60));
+	else
+		buf_printf(buf, "%ju d %ju h", (uintmax_t)(whole / 86400),
+			   (uintmax_t)(whole / 3600 % 24));
 }
 
 void text_count(struct buf *buf, uint64_t count, const char *noun)

@@ -10,12 +10,15 @@
  * and one byte long. @text must not be at its end. */
 size_t utf8_decode(const char *text, uint32_t *ret_character);
 
+/* Columns that a terminal needs for the character, or one more. */
+unsigned int character_columns(uint32_t character);
+
 /* Appends as much of @text (cleaned already) as fits @width columns, the last one being an
  * ellipsis when something was cut. @width 0: all of it. Returns the columns used. */
 unsigned int text_fit(struct buf *buf, const char *text, unsigned int width);
 
 void text_bytes(struct buf *buf, double bytes);     /* 1.5 KiB */
-void text_seconds(struct buf *buf, double seconds); /* 45 s, 3 min 20 s, 2 h 5 min */
+void text_seconds(struct buf *buf, double seconds); /* 45 s, 3 min 20 s, 2 h 5 min, 3 d 4 h */
 /* "1 site", "2 sites": @noun takes an s. */
 void text_count(struct buf *buf, uint64_t count, const char *noun);
 
@@ -32,6 +35,8 @@ const struct frame *stack_where(const struct stack *stack);
 /* "function file:line" of that frame. */
 void text_where(struct buf *buf, const struct finding *finding);
 
+/* "live 1.5 KiB in 3 objects, opened 5, closed 2, oldest 28 s". */
+void text_numbers(struct buf *text, const struct finding *finding);
 /* The frames as lines of a report. */
 void text_stack(struct buf *buf, const struct stack *stack);
 

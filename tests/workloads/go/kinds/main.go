@@ -105,7 +105,7 @@ func inlinedInner(c chan int) int { return <-c }
 func inlinedOuter(c chan int) int { return inlinedInner(c) + 1 }
 
 func callsInlined() {
-	inlinedOuter(unbuffered)
+	inlinedOuter(other)
 }
 
 func (s *service) serve() {
@@ -183,7 +183,7 @@ func startAll() {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(err)
 
-	go send(unbuffered)
+	go send(make(chan int)) // of its own: nobody receives
 	go receive(other)
 	go sendToFull()
 	go send(nilChannel)
