@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """leakbpf run and leakbpf check: programs watched from their first instruction, exit statuses,
-suppressions and baselines, and a manual that knows every option."""
+suppressions, baselines and completions."""
 
 import os
+import pty
 import re
+import select
 import subprocess
 import tempfile
 
-from harness import LEAKBPF, SOURCES, Report, Workload, require, total, workload_path
+from harness import LEAKBPF, SOURCES, Report, Workload, require, total, wait_for, workload_path
 from registry import test
 
 CONSTRUCTOR = {"leak_in_constructor": (7, 7000), "leak_in_main": (5, 1500)}
@@ -105,21 +107,84 @@ def check_leaky():
 
 
 @test()
+def check_confidence():
+    """What is less certain than asked for fails nothing."""
+    leaky("--min-confidence", "1", status=0)
+
+
+@test()
 def check_clean():
+    """The busy twin of the leaky server, and a program that was there before."""
+    leakbpf("check", "-i", "0.5", "-d", "14", "--fail-on", "growing", "--",
+            workload_path("clean_server"), "--forever")
     with Workload("threads") as workload:
         leakbpf("check", "-i", "0.3", "-d", "5", "-p", str(workload.pid))
 
 
 @test()
-def manual_knows_options():
-    with open(os.path.join(SOURCES, "tools/package/leakbpf.8"), encoding="utf-8") as file:
-        manual = set(re.findall(r"\\-([a-z][a-z-]+)", file.read()))
-    listing = leakbpf("--help").stdout.split("Commands:\n")[1]
-    commands = re.findall(r"^  ([a-z]+) ", listing, re.MULTILINE)
-    require("check" in commands, f"no commands in the help: {listing!r}")
+def check_pipeline():
+    """The statuses are those of a shell pipeline that reads the report."""
+    for program, status, lines in (("leaky_server", 1, 3), ("clean_server", 0, 0)):
+        script = ('"$0" check -i 0.5 -d 15 -- "$1" --forever | '
+                  "grep -c '^[0-9]*[.] LEAKING'; exit ${PIPESTATUS[0]}")
+        result = subprocess.run(["bash", "-c", script, LEAKBPF, workload_path(program)],
+                                stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                timeout=120, check=False)
+        require((result.returncode, result.stdout) == (status, f"{lines}\n"),
+                f"{program}: {result}")
+
+
+@test()
+def run_interrupted():
+    """Ctrl-C reaches the program, too; the report comes after its end."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(LEAKBPF, [LEAKBPF, "run", "-f", "text", "--", "/bin/sleep", "1000"])
+    told = ""
+
+    def says(what):
+        nonlocal told
+        if select.select([terminal], [], [], 0)[0]:
+            try:
+                told += os.read(terminal, 65536).decode(errors="replace")
+            except OSError:  # the end of a terminal whose last process has ended
+                return True
+        return what in told
+
+    def sleepers():
+        done = subprocess.run(["pgrep", "-s", str(pid), "sleep"], stdout=subprocess.PIPE,
+                              check=False, text=True)
+        return done.stdout.split()
+
+    wait_for(sleepers, "the program")
+    wait_for(lambda: says("VERDICT"), "the first poll")
+    os.write(terminal, b"\x03")
+    wait_for(lambda: says("probes:"), "the report")
+    status = os.waitpid(pid, 0)[1]
+    os.close(terminal)
+    require(not sleepers(), "the program still runs")
+    require(os.waitstatus_to_exitcode(status) == 0 and "signal 2" in told, f"{status}: {told}")
+
+
+@test()
+def completion():
+    """That of bash offers the commands and options that the help has."""
+    script = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _leakbpf; '
+              'echo "${COMPREPLY[@]}"')
+
+    def offered(*words):
+        path = os.path.join(SOURCES, "tools/package/leakbpf.bash")
+        done = subprocess.run(["bash", "-c", script, path, LEAKBPF, *words], check=True,
+                              capture_output=True, text=True, timeout=60)
+        require(not done.stderr, f"completion of {words}: {done.stderr}")
+        return set(done.stdout.split())
+
+    commands = set(re.findall(r"^  ([a-z]+) +[a-z]", leakbpf("--help").stdout, re.MULTILINE))
+    require(offered("") == commands and {"check", "goroutines"} < commands,
+            f"commands: {offered('')}, not {commands}")
+    require(offered("che") == {"check"}, f"che: {offered('che')}")
     for command in commands:
-        options = re.findall(r"^ +(?:-\S, )?--([a-z][a-z-]+)", leakbpf(command, "--help").stdout,
-                             re.MULTILINE)
-        require("help" in options, f"no options in the help of {command}")
-        missing = [option for option in options if option not in manual]
-        require(not missing, f"{command}: leakbpf(8) does not know {missing}")
+        options = set(re.findall(r"^ +(?:-\S, )?(--[a-z][a-z-]+)",
+                                 leakbpf(command, "--help").stdout, re.MULTILINE))
+        require(offered(command, "--") == options, f"{command}: {offered(command, '--')}")
+    require(offered("-f", "") >= {"text", "json", "pprof"}, f"formats: {offered('-f', '')}")
