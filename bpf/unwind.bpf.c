@@ -323,8 +323,11 @@ static long unwind_step(__u32 step, struct unwind *unwind)
 	if (unwind->nr_frames >= LB_MAX_FRAMES)
 		return end_walk(unwind, LB_UNWIND_TOO_DEEP);
 	found = rule_of_frame(unwind);
-	if (found < 0)
+	if (found < 0) {
+		if (!unwind->nr_frames) /* the direct caller, which the probe itself knows */
+			push_frame(unwind);
 		return end_walk(unwind, LB_UNWIND_NO_MAPPING);
+	}
 	push_frame(unwind);
 	rule = found;
 	type = LB_RULE_TYPE(rule);

@@ -157,7 +157,7 @@ def run_interrupted():
         return done.stdout.split()
 
     wait_for(sleepers, "the program")
-    wait_for(lambda: says("VERDICT"), "the first poll")
+    wait_for(lambda: says("learning"), "the first poll")
     os.write(terminal, b"\x03")
     wait_for(lambda: says("probes:"), "the report")
     status = os.waitpid(pid, 0)[1]

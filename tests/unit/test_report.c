@@ -244,7 +244,7 @@ static struct report quiet_report(void)
 
 /* --- comparing --- */
 
-enum style { STYLE_REPORT, STYLE_LIVE, STYLE_LINES };
+enum style { STYLE_REPORT, STYLE_LINES };
 
 static char *render(const struct report *report, const struct report_options *options,
 		    enum style style)
@@ -254,9 +254,7 @@ static char *render(const struct report *report, const struct report_options *op
 	FILE *out = open_memstream(&text, &len);
 
 	assert_non_null(out);
-	if (style == STYLE_LIVE)
-		assert_true(report_live(out, report, options, 24) > 0);
-	else if (style == STYLE_LINES)
+	if (style == STYLE_LINES)
 		assert_int_equal(report_lines(out, report, options), 0);
 	else
 		assert_int_equal(report_write(out, report, options), 0);
@@ -328,18 +326,6 @@ static void folded_report(void **state)
 	assert_golden("report.folded", &report, &options, STYLE_REPORT);
 }
 
-static void live_table(void **state)
-{
-	struct report report = busy_report();
-	struct report_options options = { .width = 80 };
-
-	(void)state;
-	assert_golden("live-80.txt", &report, &options, STYLE_LIVE);
-	options.width = 140;
-	options.colour = true;
-	assert_golden("live-140-colour.txt", &report, &options, STYLE_LIVE);
-}
-
 static void log_lines(void **state)
 {
 	struct report report = busy_report();
@@ -353,53 +339,6 @@ static void log_lines(void **state)
 }
 
 /* --- properties --- */
-
-static unsigned int columns_of(const char *line, size_t len)
-{
-	unsigned int columns = 0;
-	size_t at = 0;
-
-	while (at < len) {
-		uint32_t character;
-
-		at += utf8_decode(line + at, &character);
-		columns++;
-	}
-	return columns;
-}
-
-static void live_table_fits(void **state)
-{
-	struct report report = busy_report();
-	struct report_options options = { .width = 0 };
-	unsigned int width;
-
-	(void)state;
-	for (width = 20; width < 200; width += 3) {
-		char *text, *line, *end;
-
-		options.width = width;
-		text = render(&report, &options, STYLE_LIVE);
-		for (line = text; (end = strchr(line, '\n')); line = end + 1)
-			assert_true(columns_of(line, (size_t)(end - line)) < width);
-		free(text);
-	}
-}
-
-static void live_table_fits_rows(void **state)
-{
-	struct report report = busy_report();
-	struct report_options options = { .width = 80 };
-	char *text = NULL;
-	size_t len = 0;
-	FILE *out = open_memstream(&text, &len);
-
-	(void)state;
-	assert_non_null(out);
-	assert_int_equal(report_live(out, &report, &options, 6), 5);
-	fclose(out);
-	free(text);
-}
 
 /* No escape sequence, control character or invalid UTF-8 of a target reaches the terminal. */
 static void nothing_foreign_is_printed_raw(void **state)
@@ -455,10 +394,7 @@ int main(void)
 		cmocka_unit_test(text_without_findings),
 		cmocka_unit_test(json_report),
 		cmocka_unit_test(folded_report),
-		cmocka_unit_test(live_table),
 		cmocka_unit_test(log_lines),
-		cmocka_unit_test(live_table_fits),
-		cmocka_unit_test(live_table_fits_rows),
 		cmocka_unit_test(nothing_foreign_is_printed_raw),
 		cmocka_unit_test(top_cuts_after_the_worst),
 		cmocka_unit_test(a_full_disk_is_an_error),

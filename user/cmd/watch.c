@@ -65,6 +65,9 @@ static int open_signals(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGWINCH);
+	sigaddset(&set, SIGTSTP);
+	sigaddset(&set, SIGCONT);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
 		return -errno;
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -80,6 +83,7 @@ static void restore_signals(void)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTSTP);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
@@ -112,11 +116,12 @@ static int write_report(struct watch *watch, struct error *error)
 		   report_is_profile(watch->options->format);
 	size_t max = all ? SIZE_MAX : FINAL_FINDINGS;
 	struct report report;
-	int code = session_poll(&watch->session, max, true, error);
+	int code;
 
+	screen_leave(&watch->screen);
+	code = session_poll(&watch->session, max, true, error);
 	if (code)
 		return code;
-	screen_clear(&watch->screen);
 	report = session_report(&watch->session);
 	if (watch->options->check)
 		watch->failed = check_fails(watch->options, &report);
@@ -137,33 +142,65 @@ static int end_watch(struct watch *watch, struct error *error)
 	return code;
 }
 
+/* What the screen says of standard output, as a sentence. */
+static int screen_result(int code, struct error *error)
+{
+	if (code == 0 || code == -EPIPE)
+		return code;
+	return error_set(error, code, "cannot write to standard output: %s", strerror(-code));
+}
+
+/* On the normal screen; the table is back at once when the report is somewhere else. */
+static int report_now(struct watch *watch, struct error *error)
+{
+	int code = write_report(watch, error);
+
+	if (code || !watch->options->output)
+		return code;
+	return screen_result(screen_draw(&watch->screen), error);
+}
+
+static int handle_signal(struct watch *watch, uint32_t signal_number, struct error *error)
+{
+	switch (signal_number) {
+	case SIGUSR1:
+		return report_now(watch, error);
+	case SIGTSTP:
+		return screen_result(screen_suspend(&watch->screen), error);
+	case SIGCONT: /* whoever stopped it may have changed the terminal */
+		screen_leave(&watch->screen);
+		return screen_result(screen_draw(&watch->screen), error);
+	case SIGWINCH:
+		return screen_result(screen_draw(&watch->screen), error);
+	default:
+		watch->stopping = true;
+		return 0;
+	}
+}
+
 static int handle_signals(struct watch *watch, int fd, struct error *error)
 {
 	struct signalfd_siginfo info;
+	int code = 0;
 
-	while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		int code;
+	while (!code && !watch->stopping && read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		code = handle_signal(watch, info.ssi_signo, error);
+	return code;
+}
 
-		if (info.ssi_signo != SIGUSR1) {
-			watch->stopping = true;
-			return 0;
-		}
-		code = write_report(watch, error);
-		if (code)
-			return code;
-	}
-	return 0;
+static int handle_keys(struct watch *watch, struct error *error)
+{
+	int code = screen_handle_keys(&watch->screen);
+
+	watch->stopping |= watch->screen.wants_end;
+	return screen_result(code, error);
 }
 
 static int show(struct watch *watch, struct error *error)
 {
 	struct report report = session_report(&watch->session);
-	int code = screen_show(&watch->screen, &report);
 
-	return code == 0 || code == -EPIPE
-		       ? code
-		       : error_set(error, code, "cannot write to standard output: %s",
-				   strerror(-code));
+	return screen_result(screen_show(&watch->screen, &report), error);
 }
 
 static int poll_once(struct watch *watch, struct error *error)
@@ -202,11 +239,13 @@ static int run_loop(struct watch *watch, int signals, struct error *error)
 	struct pollfd fds[] = {
 		{ .fd = signals, .events = POLLIN },
 		{ .fd = tracer_event_fd(watch->session.tracer), .events = POLLIN },
+		{ .fd = -1, .events = POLLIN },
 	};
 	int code = 0;
 
 	watch->next_poll_ns = watch->session.start_ns + seconds_ns(watch->options->interval_s);
 	while (!code && !watch->stopping && session_is_alive(&watch->session)) {
+		fds[2].fd = screen_key_fd(&watch->screen);
 		if (poll(fds, ARRAY_SIZE(fds), TICK_MS) < 0 && errno != EINTR)
 			return error_set(error, -errno, "cannot wait for events: %s",
 					 strerror(errno));
@@ -214,7 +253,9 @@ static int run_loop(struct watch *watch, int signals, struct error *error)
 			code = handle_signals(watch, signals, error);
 		if (!code && fds[1].revents)
 			session_handle_events(&watch->session);
-		if (!code)
+		if (!code && fds[2].revents)
+			code = handle_keys(watch, error);
+		if (!code && !watch->stopping)
 			code = tick(watch, error);
 	}
 	return code;
@@ -234,10 +275,12 @@ static int watch_processes(struct watch *watch, struct error *error)
 	if (signals < 0)
 		return error_set(error, signals, "cannot receive signals: %s", strerror(-signals));
 	log_write(LOG_VERBOSE, "attached, counting since now");
-	watch->screen = screen_open(watch->options);
-	code = show(watch, error);
+	code = screen_result(screen_open(&watch->screen, watch->options), error);
+	if (!code)
+		code = show(watch, error);
 	if (!code)
 		code = run_loop(watch, signals, error);
+	screen_close(&watch->screen);
 	restore_signals();
 	return code ? code : end_watch(watch, error);
 }

@@ -2,8 +2,8 @@
 /*
  * The field table: what is said of a finding, in every format. Private to the module.
  *
- * A field added here appears in JSON under its name and, when it has a title, as a column of the
- * live table.
+ * A field added here appears in JSON under its name; live_table.c chooses the columns of the live
+ * screen.
  */
 #ifndef REPORT_FIELDS_H
 #define REPORT_FIELDS_H
@@ -69,9 +69,6 @@ struct field {
 	const char *name; /* in JSON */
 	enum unit unit;
 	struct value (*get)(const struct finding *finding);
-	const char *title;      /* of the column; NULL: not in the table */
-	unsigned int width;     /* of the column */
-	unsigned int wide_from; /* the column is shown on terminals at least that wide */
 };
 
 extern const struct field fields[FIELD_MAX];

@@ -89,9 +89,9 @@ static void add_known(struct buf *text, const char *label, enum field_id id,
 	field_text(text, id, finding);
 }
 
-static void add_numbers(struct buf *text, const struct finding *finding)
+void text_numbers(struct buf *text, const struct finding *finding)
 {
-	buf_puts(text, "   live ");
+	buf_puts(text, "live ");
 	if (finding->site.estimated)
 		buf_puts(text, "about ");
 	if (kind_has_bytes((enum lb_kind)finding->site.key.kind)) {
@@ -107,9 +107,6 @@ static void add_numbers(struct buf *text, const struct finding *finding)
 	add_known(text, "oldest", FIELD_OLDEST, finding);
 	add_known(text, "first alert at", FIELD_FIRST_ALERT, finding);
 	add_known(text, "state", FIELD_STATE, finding);
-	buf_puts(text, "\n   at ");
-	text_where(text, finding);
-	buf_puts(text, "\n");
 }
 
 static void add_frame(struct buf *text, const struct frame *frame)
@@ -132,8 +129,7 @@ void text_stack(struct buf *text, const struct stack *stack)
 	size_t i;
 
 	if (!stack || stack->nr_frames == 0) {
-		buf_puts(text,
-			 "      (the stack of this site found no room: its frames are unknown)\n");
+		buf_puts(text, "      (the frames of this stack are unknown)\n");
 		return;
 	}
 	for (i = 0; i < stack->nr_frames; i++)
@@ -150,7 +146,11 @@ static void write_finding(FILE *out, const struct finding *finding, size_t numbe
 	struct buf text __cleanup_buf = { 0 };
 
 	add_verdict(&text, finding, number, colour);
-	add_numbers(&text, finding);
+	buf_puts(&text, "   ");
+	text_numbers(&text, finding);
+	buf_puts(&text, "\n   at ");
+	text_where(&text, finding);
+	buf_puts(&text, "\n");
 	text_stack(&text, finding->stack);
 	put(out, &text);
 }

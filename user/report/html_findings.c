@@ -120,8 +120,7 @@ static void add_stack(struct buf *html, const struct stack *stack)
 	size_t i;
 
 	if (!where) {
-		buf_puts(html, "<p class=\"faint\">The stack of this site found no room: its "
-			       "frames are unknown.</p>\n");
+		buf_puts(html, "<p class=\"faint\">The frames of this stack are unknown.</p>\n");
 		return;
 	}
 	buf_puts(html, "<ol class=\"stack\">\n");

@@ -1,222 +1,283 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* One poll at a time: a table that is drawn over itself on a terminal, dated lines in a log. */
-#include <errno.h>
+/* The live screen: polls and keys -> what is shown. It knows no terminal. */
+#include <stdlib.h>
 #include <string.h>
 
-#include "report/fields.h"
-#include "trend/trend.h"
+#include "report/live.h"
 
-#define HISTORY_COLUMNS 10
-#define MIN_WIDTH       20
+#define KEY_BACKSPACE    0x7f
+#define KEY_CTRL_H       0x08
+#define KEY_CTRL_U       0x15
+#define STANDARD_ROWS    24
+#define STANDARD_COLUMNS 80
 
-/* One character per point of the end of the history, scaled to its largest. */
-static void add_sparkline(struct buf *buf, const struct finding *finding, unsigned int columns)
+struct live *live_new(const struct report_options *options, bool has_keys)
 {
-	static const char *const levels[] = { "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
-	size_t nr = MIN(finding->nr_history, columns), from = finding->nr_history - nr, i;
-	uint64_t most = 1;
+	struct live *live = calloc(1, sizeof(*live));
 
-	for (i = from; i < finding->nr_history; i++)
-		most = MAX(most, finding->history[i]);
-	for (i = from; i < finding->nr_history; i++) {
-		double share = (double)finding->history[i] / (double)most;
-
-		buf_puts(buf, levels[MIN((size_t)(share * 8), ARRAY_SIZE(levels) - 1)]);
-	}
-	buf_printf(buf, "%*s", (int)(columns - nr), "");
-}
-
-static bool column_is_shown(const struct field *field, unsigned int width)
-{
-	return field->title && (width == 0 || width >= field->wide_from);
-}
-
-/* Names stand left, numbers right. */
-static void add_cell(struct buf *line, const char *text, const struct field *field)
-{
-	int width = (int)field->width;
-
-	buf_printf(line, "%*s ", field->unit == UNIT_NONE ? -width : width, text);
-}
-
-static void add_titles(struct buf *line, unsigned int width)
-{
-	size_t i;
-
-	for (i = 0; i < FIELD_MAX; i++) {
-		if (column_is_shown(&fields[i], width))
-			add_cell(line, fields[i].title, &fields[i]);
-	}
-	buf_printf(line, "%-*s WHERE", HISTORY_COLUMNS, "HISTORY");
-}
-
-static void add_row(struct buf *line, const struct finding *finding, unsigned int width)
-{
-	struct buf text __cleanup_buf = { 0 };
-	size_t i;
-
-	for (i = 0; i < FIELD_MAX; i++) {
-		if (!column_is_shown(&fields[i], width))
-			continue;
-		buf_reset(&text);
-		field_text(&text, (enum field_id)i, finding);
-		add_cell(line, text.data ? text.data : "", &fields[i]);
-	}
-	add_sparkline(line, finding, HISTORY_COLUMNS);
-	buf_puts(line, " ");
-	text_where(line, finding);
-}
-
-/* The first line: what, since when, how bad. */
-static void add_status(struct buf *line, const struct report *report)
-{
-	size_t before;
-
-	buf_puts(line, "leakbpf ");
-	text_targets(line, report);
-	buf_puts(line, "  ");
-	text_seconds(line, report->duration_s);
-	buf_puts(line, "  ");
-	before = line->len;
-	text_verdicts(line, report);
-	if (line->len == before && report->judged)
-		buf_puts(line, "nothing grows");
-	else if (line->len == before)
-		buf_printf(line, "learning, poll %u of %u", report->nr_polls, report->polls_needed);
-}
-
-/* The second line: what is not exact, or that all is; blind spots. */
-static void add_doubts(struct buf *line, const struct report *report)
-{
-	struct buf text __cleanup_buf = { 0 };
-	size_t nr_blind = 0, i;
-
-	text_incomplete(&text, report);
-	for (i = 0; i < report->nr_targets; i++)
-		nr_blind += report->targets[i].nr_blind_spots;
-	buf_puts(line,
-		 text.len ? text.data + strlen("; ") : "exact: nothing sampled, nothing lost");
-	if (nr_blind) {
-		buf_puts(line, "; ");
-		text_count(line, nr_blind, "blind spot");
-		buf_puts(line, " (see the final report)");
-	}
-	buf_puts(line, "  Ctrl-C: report");
-}
-
-/* Writes one line of the table, cut to the width; @mark is a colour or "". */
-static void put_line(FILE *out, const struct buf *line, const struct report_options *options,
-		     const char *mark)
-{
-	struct buf fitted __cleanup_buf = { 0 };
-	unsigned int width = options->width;
-
-	if (!line->data || line->error)
-		return;
-	text_fit(&fitted, line->data, width ? MAX(width, MIN_WIDTH) - 1 : 0);
-	if (!fitted.data || fitted.error)
-		return;
-	if (options->colour && *mark)
-		fprintf(out, "%s%s\033[0m\n", mark, fitted.data);
-	else
-		fprintf(out, "%s\n", fitted.data);
-}
-
-static int stream_result(FILE *out, int result)
-{
-	if (fflush(out) != 0 || ferror(out))
-		return errno ? -errno : -EIO;
-	return result;
-}
-
-int report_live(FILE *out, const struct report *report, const struct report_options *options,
-		unsigned int rows)
-{
-	struct buf line __cleanup_buf = { 0 };
-	size_t room = MAX(rows, 5) - 4; /* status, doubts, titles, the cursor's line */
-	size_t nr = 0, i;
-
-	if (options->top)
-		room = MIN(room, options->top);
-	errno = 0;
-	add_status(&line, report);
-	put_line(out, &line, options, "\033[1m");
-	buf_reset(&line);
-	add_doubts(&line, report);
-	put_line(out, &line, options, "");
-	buf_reset(&line);
-	add_titles(&line, options->width);
-	put_line(out, &line, options, "\033[7m");
-	for (i = 0; i < report->nr_findings && nr < room; i++) {
-		if (report->findings[i].site.live_count == 0 && !options->all_sites)
-			continue;
-		nr++;
-		buf_reset(&line);
-		add_row(&line, &report->findings[i], options->width);
-		put_line(out, &line, options, verdict_colour(report->findings[i].verdict));
-	}
-	return stream_result(out, (int)nr + 3);
-}
-
-static void add_time(struct buf *line, time_t wall_s)
-{
-	char text[64];
-	struct tm local;
-
-	if (wall_s && localtime_r(&wall_s, &local) && strftime(text, sizeof(text), "%F %T", &local))
-		buf_printf(line, "%s ", text);
-}
-
-/* "2026-01-01 12:00:30 30 s: 1 leaking; 120 sites, 1.2 MiB outstanding" */
-static void add_totals(struct buf *line, const struct report *report)
-{
-	size_t before;
-
-	add_time(line, report->wall_s);
-	text_seconds(line, report->duration_s);
-	buf_puts(line, ": ");
-	before = line->len;
-	text_verdicts(line, report);
-	if (line->len == before)
-		buf_puts(line, report->judged ? "nothing grows" : "learning");
-	buf_puts(line, "; ");
-	text_count(line, report->nr_sites, "site");
-	buf_puts(line, ", ");
-	text_bytes(line, (double)report->live_bytes);
-	buf_puts(line, " outstanding");
-	text_incomplete(line, report);
-}
-
-static void add_summary(struct buf *line, const struct finding *finding)
-{
-	static const enum field_id ids[] = {
-		FIELD_VERDICT,      FIELD_KIND,       FIELD_PID,
-		FIELD_GROWTH_BYTES, FIELD_LIVE_COUNT, FIELD_LIVE_BYTES,
+	if (!live)
+		return NULL;
+	*live = (struct live){
+		.look = *options,
+		.has_keys = has_keys,
+		.rows = STANDARD_ROWS,
+		.columns = STANDARD_COLUMNS,
+		.kind = LIVE_ALL,
+		.is_stale = true,
 	};
-	static const char *const before[] = { "  ", " ", " pid ", " ", " live ", " (" };
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(ids); i++) {
-		buf_puts(line, before[i]);
-		field_text(line, ids[i], finding);
-	}
-	buf_puts(line, ") ");
-	text_where(line, finding);
+	return live;
 }
 
-int report_lines(FILE *out, const struct report *report, const struct report_options *options)
+struct live *live_free(struct live *live)
 {
-	static const struct report_options unlimited = { .width = 0 };
-	struct buf line __cleanup_buf = { 0 };
-	size_t nr = findings_shown(report, options), i;
+	if (!live)
+		return NULL;
+	live_data_done(&live->data);
+	live_data_done(&live->held);
+	free(live->body.lines);
+	buf_done(&live->body.text);
+	free(live);
+	return NULL;
+}
 
-	errno = 0;
-	add_totals(&line, report);
-	put_line(out, &line, &unlimited, "");
-	for (i = 0; i < nr; i++) {
-		buf_reset(&line);
-		add_summary(&line, &report->findings[i]);
-		put_line(out, &line, &unlimited, "");
+void live_resize(struct live *live, unsigned int rows, unsigned int columns)
+{
+	live->is_stale |= live->rows != MAX(rows, 1) || live->columns != MAX(columns, 1);
+	live->rows = MAX(rows, 1);
+	live->columns = MAX(columns, 1);
+}
+
+static struct live_site *find_site(struct live_data *data, const struct lb_site_key *key)
+{
+	size_t i;
+
+	for (i = 0; i < data->nr_sites; i++) {
+		if (site_key_compare(&data->sites[i].finding.site.key, key) == 0)
+			return &data->sites[i];
 	}
-	return stream_result(out, 0);
+	return NULL;
+}
+
+/* Shows @data, which it takes over, from now on. What was open stays open. */
+static void show_data(struct live *live, struct live_data *data)
+{
+	size_t i;
+
+	for (i = 0; i < live->data.nr_sites; i++) {
+		const struct live_site *old = &live->data.sites[i];
+		struct live_site *site =
+			old->is_open ? find_site(data, &old->finding.site.key) : NULL;
+
+		if (site)
+			site->is_open = true;
+	}
+	live_data_done(&live->data);
+	live->data = *data;
+	*data = (struct live_data){ 0 };
+	live->is_stale = true;
+}
+
+int live_update(struct live *live, const struct report *report)
+{
+	struct live_data data;
+	int code = live_data_copy(report, &data);
+
+	if (code)
+		return code;
+	live_data_done(&live->held);
+	if (live->is_paused)
+		live->held = data;
+	else
+		show_data(live, &data);
+	return 0;
+}
+
+/* --- keys --- */
+
+static void pause_or_go_on(struct live *live)
+{
+	live->is_paused = !live->is_paused;
+	if (!live->is_paused && live->held.sites)
+		show_data(live, &live->held);
+}
+
+static void next_kind(struct live *live)
+{
+	unsigned int present = 0;
+	size_t i;
+
+	for (i = 0; i < live->data.nr_sites; i++)
+		present |= 1U << live->data.sites[i].finding.site.key.kind;
+	do
+		live->kind++;
+	while (live->kind < LB_KIND_MAX && !(present & 1U << live->kind));
+	if (live->kind >= LB_KIND_MAX)
+		live->kind = LIVE_ALL;
+}
+
+/* From now on the cursor stays with what it is at; on the first line it stays at the top. */
+static void follow_cursor(struct live *live)
+{
+	const struct live_line *line = &live->body.lines[live->cursor];
+
+	live->follows = live->cursor > 0 && line->site != LIVE_NO_SITE;
+	if (!live->follows)
+		return;
+	live->followed = live->data.sites[line->site].finding.site.key;
+	live->followed_part = line->part;
+}
+
+/* Moves by so many lines, as far as there are any. */
+static void move(struct live *live, long by)
+{
+	long last = (long)live->body.nr_lines - 1;
+
+	if (last < 0)
+		return;
+	live->cursor = (size_t)MIN(MAX((long)live->cursor + by, 0), last);
+	follow_cursor(live);
+}
+
+enum opening { OPEN, CLOSE, EITHER };
+
+/* Opens or closes the site at the cursor, which goes to its row. */
+static void open_site(struct live *live, enum opening how)
+{
+	struct live_site *site;
+	size_t at = live->cursor;
+
+	if (at >= live->body.nr_lines || live->body.lines[at].site == LIVE_NO_SITE)
+		return;
+	site = &live->data.sites[live->body.lines[at].site];
+	if (site->is_open == (how == OPEN) && how != EITHER)
+		return;
+	site->is_open = !site->is_open;
+	live->reveals = site->is_open;
+	live->follows = true;
+	live->followed = site->finding.site.key;
+	live->followed_part = 0;
+}
+
+/* By how many lines the key moves the cursor, or what help shows; 0: it does something else. */
+static long distance_of(const struct live *live, int key)
+{
+	long page = (long)MAX(live_room(live->rows).body, 2) - 1;
+
+	switch (key) {
+	case LIVE_KEY_UP:
+	case 'k':
+		return -1;
+	case LIVE_KEY_DOWN:
+	case 'j':
+		return 1;
+	case LIVE_KEY_PAGE_UP:
+		return -page;
+	case LIVE_KEY_PAGE_DOWN:
+		return page;
+	case LIVE_KEY_HOME:
+	case 'g':
+		return -(long)live->body.nr_lines;
+	case LIVE_KEY_END:
+	case 'G':
+		return (long)live->body.nr_lines;
+	default:
+		return 0;
+	}
+}
+
+static void press_in_help(struct live *live, int key)
+{
+	long by = distance_of(live, key);
+
+	if (by == 0)
+		live->mode = LIVE_TABLE;
+	else
+		live->help_top = (size_t)MAX((long)live->top + by, 0);
+}
+
+/* Takes away the last character of the filter. */
+static void erase(char *filter)
+{
+	size_t len = strlen(filter);
+
+	while (len > 0 && ((unsigned char)filter[len - 1] & 0xc0) == 0x80)
+		len--;
+	filter[len > 0 ? len - 1 : 0] = '\0';
+}
+
+static void press_in_filter(struct live *live, int key)
+{
+	size_t len = strlen(live->filter);
+
+	if (key == '\r' || key == '\n') {
+		live->mode = LIVE_TABLE;
+	} else if (key == LIVE_KEY_ESCAPE) {
+		live->mode = LIVE_TABLE;
+		live->filter[0] = '\0';
+	} else if (key == KEY_BACKSPACE || key == KEY_CTRL_H) {
+		erase(live->filter);
+	} else if (key == KEY_CTRL_U) {
+		live->filter[0] = '\0';
+	} else if (key >= ' ' && key <= UINT8_MAX && len + 1 < sizeof(live->filter)) {
+		live->filter[len] = (char)key;
+		live->filter[len + 1] = '\0';
+	} else if (key > UINT8_MAX) {
+		move(live, distance_of(live, key));
+	}
+}
+
+static void press_in_table(struct live *live, int key)
+{
+	switch (key) {
+	case '\r':
+	case '\n':
+		open_site(live, EITHER);
+		break;
+	case LIVE_KEY_RIGHT:
+		open_site(live, OPEN);
+		break;
+	case LIVE_KEY_LEFT:
+		open_site(live, CLOSE);
+		break;
+	case 's':
+		live->sort = (live->sort + 1) % LIVE_SORT_MAX;
+		break;
+	case 't':
+	case '\t':
+		next_kind(live);
+		break;
+	case 'a':
+		live->findings_only = !live->findings_only;
+		break;
+	case 'p':
+		pause_or_go_on(live);
+		break;
+	case '/':
+		live->mode = LIVE_FILTER;
+		break;
+	case LIVE_KEY_ESCAPE:
+		live->filter[0] = '\0';
+		break;
+	case '?':
+		live->mode = LIVE_HELP;
+		live->help_top = 0;
+		break;
+	default:
+		move(live, distance_of(live, key));
+	}
+}
+
+bool live_press(struct live *live, int key)
+{
+	if (key == 'q' && live->mode != LIVE_FILTER)
+		return false;
+	live_layout(live);
+	if (live->mode == LIVE_HELP)
+		press_in_help(live, key);
+	else if (live->mode == LIVE_FILTER)
+		press_in_filter(live, key);
+	else
+		press_in_table(live, key);
+	live->is_stale = true;
+	return true;
 }

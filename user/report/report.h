@@ -27,8 +27,7 @@ struct report_options {
 	bool all_sites; /* also those that do not grow */
 	size_t top;     /* at most that many findings; 0: all */
 	bool colour;
-	unsigned int width; /* columns of the terminal; 0: unlimited */
-	bool verbose;       /* more than what fits one screen: all counters */
+	bool verbose; /* more than what fits one screen: all counters */
 };
 
 /* What the unwind tables cost. */
@@ -77,10 +76,6 @@ bool report_is_profile(enum report_format format);
 bool report_is_binary(enum report_format format);
 /* Writes the report. 0 or -errno: of the stream, or -ENOMEM. */
 int report_write(FILE *out, const struct report *report, const struct report_options *options);
-/* Writes the live table of one poll, at most @rows lines that fit the width. Returns their number
- * or -errno of the stream. */
-int report_live(FILE *out, const struct report *report, const struct report_options *options,
-		unsigned int rows);
 /* Writes one poll for a log: a dated line with the totals and one for each finding. 0 or -errno of
  * the stream. */
 int report_lines(FILE *out, const struct report *report, const struct report_options *options);
@@ -94,6 +89,37 @@ const char *loss_name(enum lb_loss loss);
 const char *defect_name(enum lb_defect defect);
 const char *defect_sentence(enum lb_defect defect); /* for people */
 const char *unwind_end_name(enum lb_unwind_end end);
+
+/* --- live.c: the live screen as lines of text; the terminal is somebody else's --- */
+
+/* Keys are bytes, or one of these. */
+enum live_key {
+	LIVE_KEY_NONE,
+	LIVE_KEY_UP = 256,
+	LIVE_KEY_DOWN,
+	LIVE_KEY_LEFT,
+	LIVE_KEY_RIGHT,
+	LIVE_KEY_PAGE_UP,
+	LIVE_KEY_PAGE_DOWN,
+	LIVE_KEY_HOME,
+	LIVE_KEY_END,
+	LIVE_KEY_ESCAPE,
+};
+
+/* What is shown, and how the user wants to see it. */
+struct live;
+/* @has_keys: the user can press keys, so these are told of. NULL: out of memory. */
+struct live *live_new(const struct report_options *options, bool has_keys);
+struct live *live_free(struct live *live);
+/* Takes over a poll; nothing of the report is needed afterwards. 0 or -ENOMEM. */
+int live_update(struct live *live, const struct report *report);
+void live_resize(struct live *live, unsigned int rows, unsigned int columns);
+/* Does what the key asks for. False: the user wants to end. */
+bool live_press(struct live *live, int key);
+/* Appends as many lines as there are rows, none wider than the columns, with a newline
+ * between them. In colour, escape sequences that set and reset colours come along. 0 or -ENOMEM. */
+struct buf;
+int live_frame(struct live *live, struct buf *frame);
 
 /* --- svg.c: flame graphs --- */
 
@@ -162,7 +188,6 @@ int difference_write(FILE *out, const struct difference *difference,
 		     const struct difference_options *options);
 
 /* --- text.c: foreign text made safe to print --- */
-struct buf;
 
 /* Appends @text with control characters and text direction overrides replaced by '?' and invalid
  * UTF-8 by U+FFFD. */
