@@ -84,6 +84,7 @@ struct site_count {
 	uint64_t live_bytes;
 	uint64_t oldest_ns; /* birth of the oldest live object, CLOCK_MONOTONIC; 0: not known */
 	bool estimated;     /* not every object was followed: closed and live are estimates */
+	bool ended;         /* so has its process: what it freed on its way out tells nothing */
 	const char *state;  /* what its objects wait for, or if blocks are reachable; interned */
 	const char *proof;  /* why its objects can never be closed, as a sentence; NULL: they may */
 	/* The followed objects born in each epoch of the snapshot that are still live; borrowed, only

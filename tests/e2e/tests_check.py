@@ -167,6 +167,24 @@ def run_interrupted():
 
 
 @test()
+def check_tidy():
+    """What a program frees on its way out has grown all the same, also in a recording."""
+    with tempfile.TemporaryDirectory() as folder:
+        recording = os.path.join(folder, "tidy.lbr")
+        result = leakbpf("check", "-i", "0.5", "--fail-on", "growing", "-f", "json",
+                         "--record", recording, "--", workload_path("tidy"), "10", status=1)
+        again = leakbpf("report", "-f", "json", recording)
+        for text in result.stdout, again.stdout:
+            report = Report(text)
+            (finding,) = [one for one in report.document["findings"]
+                          if one["stack"] and one["stack"][0]["function"] == "remember"]
+            require(finding["verdict"] == "growing" and finding["live_count"] > 800,
+                    f"not told as it was: {finding}")
+            law = report.document["conservation"]["heap"]
+            require(law["matched"] >= 1000, f"its end was not seen: {law}")
+
+
+@test()
 def completion():
     """That of bash offers the commands and options that the help has."""
     script = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _leakbpf; '

@@ -115,6 +115,7 @@ static inline void change_site(struct world *world, struct site_count *site)
 	site->live_count = site->opened_count - site->closed_count;
 	site->live_bytes = site->opened_bytes - site->closed_bytes;
 	site->estimated = draw(world, 10) == 0;
+	site->ended = draw(world, 10) == 0;
 	if (site->estimated)
 		site->live_bytes += draw(world, 100);
 	if (site->key.kind == LB_KIND_GOROUTINE)

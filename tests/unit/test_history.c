@@ -306,6 +306,32 @@ static void memory_is_bounded(void **state)
 	trend_free(trend);
 }
 
+/* What is freed when the process ends does not change what was found. */
+static void the_end_frees_nothing(void **state)
+{
+	struct watch *watch = *state;
+	struct watch_site *sites[] = { watch_site(watch, 1), watch_site(watch, 2) };
+	struct finding finding;
+	int poll;
+
+	for (poll = 0; poll < 12; poll++) {
+		watch_open(watch, sites[0], 100, 64);
+		watch_open(watch, sites[1], 1, 64);
+		watch_poll(watch);
+	}
+	assert_int_equal(verdict_of(watch, 1), VERDICT_GROWING);
+	watch_close_oldest(sites[0], 1190);
+	watch_open(watch, sites[1], 7, 64); /* opened after the last poll */
+	sites[0]->count.ended = sites[1]->count.ended = true;
+	for (poll = 0; poll < 5; poll++)
+		watch_poll(watch);
+	finding = watch_finding(watch, 1);
+	assert_int_equal(finding.verdict, VERDICT_GROWING);
+	assert_int_equal(finding.site.live_count, 1200);
+	assert_int_equal(finding.site.closed_count, 0);
+	assert_int_equal(watch_finding(watch, 2).site.live_count, 19);
+}
+
 static void verdict_names(void **state)
 {
 	(void)state;
@@ -328,6 +354,7 @@ int main(void)
 		WATCH_TEST(foreign_epochs),
 		WATCH_TEST(senseless_epochs),
 		cmocka_unit_test(memory_is_bounded),
+		WATCH_TEST(the_end_frees_nothing),
 		cmocka_unit_test(verdict_names),
 	};
 

@@ -174,6 +174,23 @@ static double ms_since(uint64_t start_ns)
 	return (double)(clock_monotonic_ns() - start_ns) / NS_PER_MS;
 }
 
+/* The sites are sorted by process. */
+static void mark_ended(const struct session *session, struct snapshot *snapshot)
+{
+	uint32_t tgid = 0;
+	bool ended = false;
+
+	for (size_t i = 0; i < snapshot->nr_sites; i++) {
+		struct site_count *site = &snapshot->sites[i];
+
+		if (tgid != site->key.tgid) {
+			tgid = site->key.tgid;
+			ended = !session_living(session, tgid);
+		}
+		site->ended = ended;
+	}
+}
+
 static int read_ledger(struct session *session, bool with_ages, struct error *error)
 {
 	uint64_t now_ns = clock_monotonic_ns(), start_ns = now_ns;
@@ -194,6 +211,7 @@ static int read_ledger(struct session *session, bool with_ages, struct error *er
 	sum_up(session);
 	session_group(session, &session->snapshot);
 	confirm_apply(session->confirm, &session->snapshot);
+	mark_ended(session, &session->snapshot);
 	code = trend_push(session->trend, &session->snapshot);
 	if (!code)
 		code = recording_append(session, &session->snapshot, error);

@@ -85,6 +85,9 @@ int session_add_target(struct session *session, pid_t pid, struct error *error);
 /* Plans and attaches what target @at has mapped now; cheap when that has not changed. */
 int session_attach(struct session *session, size_t at, struct error *error);
 
+/* The process that has this PID now. NULL: none of the targets, or it has ended. */
+struct target *session_living(const struct session *session, uint32_t pid);
+
 /* Starts the program of the options, as the first target. It is stopped before its first instruction. */
 int session_launch(struct session *session, struct error *error);
 /* Lets it go on, attaching what it maps, to its entry point. Counting must have begun. */

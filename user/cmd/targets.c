@@ -105,7 +105,7 @@ int session_launched(struct session *session, struct error *error)
 	return code;
 }
 
-static struct target *target_find(const struct session *session, uint32_t pid)
+struct target *session_living(const struct session *session, uint32_t pid)
 {
 	size_t i;
 
@@ -172,7 +172,7 @@ static void on_fork(struct session *session, pid_t child)
 		session->has_children = true;
 		return;
 	}
-	if (target_find(session, (uint32_t)child))
+	if (session_living(session, (uint32_t)child))
 		return;
 	code = session_add_target(session, child, &error);
 	if (!code) {
@@ -206,7 +206,7 @@ static void on_exec(struct session *session, struct target *target, uint64_t tim
 
 static void handle_event(struct session *session, const struct lb_event *event)
 {
-	struct target *target = target_find(session, event->tgid);
+	struct target *target = session_living(session, event->tgid);
 
 	if (!target)
 		return;

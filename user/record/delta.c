@@ -27,7 +27,8 @@ enum step { STEP_END, STEP_CHANGE, STEP_ADD, STEP_REMOVE, STEP_MAX };
 
 #define REST_ESTIMATED 0x1
 #define REST_COHORTS   0x2
-#define REST_ALL       0x3
+#define REST_ENDED     0x4
+#define REST_ALL       0x7
 
 #define KIND_MASK ((1U << LB_KIND_MAX) - 1)
 
@@ -150,7 +151,7 @@ static unsigned int changes_of(const struct site_state *old, const struct site_s
 		changed |= CHANGED_OLDEST;
 	if (memcmp(old->cohorts, new->cohorts, sizeof(new->cohorts)) != 0)
 		changed |= CHANGED_COHORTS;
-	if (a->group != b->group || a->estimated != b->estimated ||
+	if (a->group != b->group || a->estimated != b->estimated || a->ended != b->ended ||
 	    old->has_cohorts != new->has_cohorts || old->state != new->state ||
 	    old->proof != new->proof)
 		changed |= CHANGED_REST;
@@ -160,11 +161,12 @@ static unsigned int changes_of(const struct site_state *old, const struct site_s
 static void code_rest(struct coder *coder, const struct site_state *old, struct site_state *new,
 		      uint64_t nr_strings)
 {
-	uint64_t flags =
-		(new->site.estimated ? REST_ESTIMATED : 0) | (new->has_cohorts ? REST_COHORTS : 0);
+	uint64_t flags = (new->site.estimated ? REST_ESTIMATED : 0) |
+			 (new->site.ended ? REST_ENDED : 0) | (new->has_cohorts ? REST_COHORTS : 0);
 
 	flags = code_bounded(coder, flags, REST_ALL);
 	new->site.estimated = flags &REST_ESTIMATED;
+	new->site.ended = flags &REST_ENDED;
 	new->has_cohorts = flags &REST_COHORTS;
 	code_change(coder, old->site.group, &new->site.group);
 	new->state = code_bounded(coder, new->state, nr_strings);

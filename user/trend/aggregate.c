@@ -102,6 +102,7 @@ static void sum_add(struct site_count *sum, const struct site_count *site)
 	sum->live_count += site->live_count;
 	sum->live_bytes += site->live_bytes;
 	sum->estimated |= site->estimated;
+	sum->ended |= site->ended;
 	if (site->oldest_ns && (!sum->oldest_ns || site->oldest_ns < sum->oldest_ns))
 		sum->oldest_ns = site->oldest_ns;
 }

@@ -58,6 +58,20 @@ static void series_drop_gone(struct series_set *set, const struct site_count *si
 	set->nr = kept;
 }
 
+/* The site as it is told from now on. Of a process that has ended that is what there was when it
+ * had most: what a program frees on its way out is no sign that it does not leak. */
+static struct site_count site_to_tell(const struct site_count *old, const struct site_count *new)
+{
+	struct site_count site = *new;
+
+	if (!new->ended || old->live_count <= new->live_count)
+		return site;
+	site = *old;
+	site.ended = true;
+	site.cohorts = NULL;
+	return site;
+}
+
 /* Makes a series of each site: after series_drop_gone() the series are a subset of the sites, so
  * a merge from the back needs no second array. */
 static int series_merge(struct series_set *set, const struct site_count *sites, size_t nr_sites)
@@ -70,11 +84,15 @@ static int series_merge(struct series_set *set, const struct site_count *sites, 
 	if (error)
 		return error;
 	for (at = nr_sites; at-- > 0;) {
-		struct history *history = NULL;
+		struct series series = { .site = sites[at] };
 
-		if (old > 0 && site_key_compare(&set->items[old - 1].site.key, &sites[at].key) == 0)
-			history = set->items[--old].history;
-		set->items[at] = (struct series){ .site = sites[at], .history = history };
+		if (old > 0 &&
+		    site_key_compare(&set->items[old - 1].site.key, &sites[at].key) == 0) {
+			old--;
+			series.site = site_to_tell(&set->items[old].site, &sites[at]);
+			series.history = set->items[old].history;
+		}
+		set->items[at] = series;
 	}
 	set->nr = nr_sites;
 	return 0;
@@ -119,6 +137,8 @@ static int series_advance(const struct trend *trend, struct series *series,
 	history_record(series->history, old, &series->site);
 	if (!epochs_equal(old, &trend->epochs))
 		history_move(series->history, old, &trend->epochs, &series->site);
+	if (series->site.ended)
+		return 0;
 	if (trend->is_counted && series->site.cohorts)
 		history_judge(trend, series->history, &series->site);
 	history_settle(trend, series->history, &series->site);
