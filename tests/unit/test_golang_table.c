@@ -13,8 +13,8 @@
 
 #include "fake_go.h"
 #include "golang/gosym.h"
-#include "golang/pclntab.h"
 #include "golang/unwind.h"
+#include "pclntab/pclntab.h"
 
 #define TEXT 0x400000
 

@@ -190,6 +190,8 @@ static void put_table(const struct function *functions, size_t nr, uint64_t text
 	put_u64(TABLE_AT + 8, nr);
 	put_u64(TABLE_AT + 24, text);
 	put_u64(TABLE_AT + 32, NAMES_AT);
+	for (size_t at = 40; at < 64; at += 8)
+		put_u64(TABLE_AT + at, NAMES_AT); /* units, files, values: not looked at */
 	put_u64(TABLE_AT + 64, ENTRIES_AT);
 	for (size_t i = 0; i < nr; i++) {
 		size_t record = RECORDS_AT - ENTRIES_AT + i * RECORD_BYTES;

@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "elf/elf.h"
+#include "pclntab/pclntab.h"
 
 /* A PT_LOAD segment; neither end overflows. */
 struct segment {
@@ -53,10 +54,7 @@ struct plt_table {
 /* The table of functions of a Go program, as gofuncs.c has read it. */
 struct gofuncs {
 	uint8_t *bytes; /* from its header on, with what follows the table; owned */
-	size_t len;
-	uint64_t text; /* vaddr that offsets of code count from */
-	size_t nr_functions;
-	size_t names, functions; /* offsets of the parts */
+	struct pclntab table;
 };
 
 struct lines;
@@ -110,16 +108,8 @@ size_t symbol_name_len(const char *name);
 /* demangle.c: does it look like a mangled C++ or Rust name? */
 bool symbol_is_mangled(const char *name);
 
-/* gofuncs.c */
-struct go_func {
-	const char *name; /* in the table */
-	uint64_t start, end;
-};
-
-/* -ENOENT: there is no table, or none that we know. */
+/* gofuncs.c: -ENOENT: there is no table, or none that we know. */
 int gofuncs_find(const struct image *image, struct gofuncs *ret_funcs);
-/* false: this entry is damaged. */
-bool gofuncs_get(const struct gofuncs *funcs, size_t index, struct go_func *ret_func);
 void gofuncs_done(struct gofuncs *funcs);
 
 /* plt.c */

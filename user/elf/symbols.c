@@ -174,8 +174,9 @@ static bool has_symbol(const struct symbol_table *table, const char *name)
 /* The Go runtime knows its functions even when the symbols have been stripped. */
 static int add_go_functions(struct image *image)
 {
+	const struct pclntab *functions = &image->gofuncs.table;
 	struct symbol_table *table = &image->symbols;
-	struct go_func func;
+	struct go_function func;
 	int err;
 
 	if (!image->is_go || has_symbol(table, GO_TEXT))
@@ -183,10 +184,9 @@ static int add_go_functions(struct image *image)
 	err = gofuncs_find(image, &image->gofuncs);
 	if (err)
 		return err == -ENOMEM ? err : 0;
-	for (size_t i = 0; i < image->gofuncs.nr_functions && table->nr_entries < MAX_SYMBOLS;
-	     i++) {
-		if (!gofuncs_get(&image->gofuncs, i, &func) ||
-		    !image_is_executable(image, func.start))
+	for (size_t i = 0; i < functions->nr_functions && table->nr_entries < MAX_SYMBOLS; i++) {
+		if (pclntab_function(functions, i, &func) || !func.name[0] ||
+		    !image_is_executable(image, func.entry))
 			continue;
 		err = vec_reserve((void **)&table->entries, &table->capacity, table->nr_entries + 1,
 				  sizeof(*table->entries));
@@ -194,7 +194,7 @@ static int add_go_functions(struct image *image)
 			return err;
 		table->entries[table->nr_entries++] = (struct symbol_entry){
 			.name = func.name,
-			.vaddr = func.start,
+			.vaddr = func.entry,
 			.end = func.end,
 			.sized = true,
 			.is_function = true,
@@ -334,17 +334,17 @@ int image_for_each_function(struct image *image,
 
 bool image_may_be_go_code(struct image *image, uint64_t vaddr)
 {
-	const struct gofuncs *funcs = &image->gofuncs;
+	const struct pclntab *table = &image->gofuncs.table;
 	struct symbol start, end;
-	struct go_func last;
+	struct go_function last;
 
 	if (!image->is_go)
 		return false;
 	if (!image_find_function(image, GO_TEXT, &start) &&
 	    !image_find_function(image, GO_TEXT_END, &end))
 		return vaddr >= start.vaddr && vaddr < end.vaddr;
-	if (funcs->nr_functions && gofuncs_get(funcs, funcs->nr_functions - 1, &last))
-		return vaddr >= funcs->text && vaddr < last.end;
+	if (table->nr_functions && !pclntab_function(table, table->nr_functions - 1, &last))
+		return vaddr >= table->text && vaddr < last.end;
 	return true;
 }
 

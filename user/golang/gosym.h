@@ -8,8 +8,8 @@
 
 #include "base/base.h"
 #include "golang/memory.h"
-#include "golang/pclntab.h"
 #include "model.h"
+#include "pclntab/pclntab.h"
 
 struct known_stack;
 

@@ -3,7 +3,7 @@
 #ifndef GOLANG_LAYOUT_H
 #define GOLANG_LAYOUT_H
 
-#include "golang/pclntab.h"
+#include "pclntab/pclntab.h"
 
 /* In all releases: struct stack and gobuf of runtime.g (Go 1.18 to 1.27 runtime/runtime2.go). */
 #define G_STACK_LOW  0

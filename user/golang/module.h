@@ -4,7 +4,7 @@
 #define GOLANG_MODULE_H
 
 #include "golang/memory.h"
-#include "golang/pclntab.h"
+#include "pclntab/pclntab.h"
 #include "proc/proc.h"
 
 struct range {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#include "golang/pclntab.h"
+#include "pclntab/pclntab.h"
 
 #include <errno.h>
 #include <string.h>
@@ -131,9 +131,7 @@ static size_t record_bytes(const struct pclntab *table)
 	return table->version == PCLNTAB_GO_118 ? 40 : 44;
 }
 
-/* What the table tells of function number @index. */
-static int read_function(const struct pclntab *table, size_t index,
-			 struct go_function *ret_function)
+int pclntab_function(const struct pclntab *table, size_t index, struct go_function *ret_function)
 {
 	size_t at = table->functions + index * ENTRY_BYTES;
 	uint32_t entry, record, end, name, own_entry;
@@ -142,6 +140,8 @@ static int read_function(const struct pclntab *table, size_t index,
 	if (!read_u32(table, at, &entry) || !read_u32(table, at + 4, &record) ||
 	    !read_u32(table, at + ENTRY_BYTES, &end) || end <= entry ||
 	    end - entry > MAX_FUNCTION_BYTES)
+		return -ENOENT;
+	if (table->text > UINT64_MAX - end)
 		return -ENOENT;
 	function.entry = table->text + entry;
 	function.end = table->text + end;
@@ -176,7 +176,7 @@ int pclntab_function_at(const struct pclntab *table, uint64_t pc, struct go_func
 		else
 			high = middle;
 	}
-	if (read_function(table, low, &function) || pc < function.entry || pc >= function.end)
+	if (pclntab_function(table, low, &function) || pc < function.entry || pc >= function.end)
 		return -ENOENT;
 	*ret_function = function;
 	return 0;
@@ -203,7 +203,7 @@ int pclntab_function_named(const struct pclntab *table, const char *name,
 
 	for (size_t i = 0; i < table->nr_functions; i++)
 		if (function_is(table, i, name, len))
-			return read_function(table, i, ret_function);
+			return pclntab_function(table, i, ret_function);
 	return -ENOENT;
 }
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The function table of a Go binary (pclntab): functions, frame sizes, lines, inlined calls.
- * It may hold anything: no read leaves it, no walk is without end. Private to the module.
+ * It may hold anything: no read leaves it, no walk is without end. Pure: bytes in, numbers out.
  *
  * Layout: Go 1.23 runtime/symtab.go (pcHeader, pcvalue), runtime/runtime2.go (_func),
  * runtime/symtabinl.go (inlinedCall); Go 1.19 runtime/symtab.go for the older one.
  */
-#ifndef GOLANG_PCLNTAB_H
-#define GOLANG_PCLNTAB_H
+#ifndef PCLNTAB_PCLNTAB_H
+#define PCLNTAB_PCLNTAB_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,6 +53,8 @@ uint64_t pclntab_names_offset(const uint8_t *header);
 /* -ENOEXEC: damaged, or PCLNTAB_GO_116. */
 int pclntab_parse(const uint8_t *bytes, size_t len, uint64_t text, struct pclntab *ret_table);
 
+/* Function number @index. -ENOENT: its entry is damaged. */
+int pclntab_function(const struct pclntab *table, size_t index, struct go_function *ret_function);
 /* -ENOENT: no function has this address or name. */
 int pclntab_function_at(const struct pclntab *table, uint64_t pc, struct go_function *ret_function);
 int pclntab_function_named(const struct pclntab *table, const char *name,
