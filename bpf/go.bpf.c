@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the Go runtime opens and closes: timers, and threads. Entry probes only: a probe on a return
- * kills a Go process. What a call does and where its argument is comes from the attach cookie.
+ * What the Go runtime opens and closes: timers, threads, goroutines and their waits. Entry probes
+ * only: a probe on a return kills a Go process. What a call does and where its argument is comes from the attach cookie.
  */
 #include "call.bpf.h"
 
@@ -58,10 +58,20 @@ static __always_inline bool go_begins_anew(struct pt_regs *ctx, __u64 cookie)
 
 static __always_inline __u32 go_kind(__u64 cookie)
 {
-	enum lb_call call = cookie_call(cookie);
-
-	return call == LB_CALL_GO_THREAD || call == LB_CALL_GO_THREAD_END ? LB_KIND_THREAD
-									  : LB_KIND_TIMER;
+	switch (cookie_call(cookie)) {
+	case LB_CALL_GO_THREAD:
+	case LB_CALL_GO_THREAD_END:
+		return LB_KIND_THREAD;
+	case LB_CALL_GO_NEWPROC:
+	case LB_CALL_GO_CREATED:
+	case LB_CALL_GO_ENDED:
+		return LB_KIND_NEWPROC;
+	case LB_CALL_GO_PARK:
+	case LB_CALL_GO_EXECUTE:
+		return LB_KIND_GOPARK;
+	default:
+		return LB_KIND_TIMER;
+	}
 }
 
 /* Captures the stack of the caller, or from the probed instruction on. */
@@ -87,6 +97,36 @@ static __always_inline bool timer_is_collected(__u64 timer, __u64 cookie)
 	       is_chan;
 }
 
+/*
+ * The goroutine whose go statement newproc was called for on this thread: it can not be taken off the
+ * thread in between. Other stacks that were captured since make it unknown.
+ */
+static __always_inline int go_created(struct pt_regs *ctx, __u64 cookie)
+{
+	struct lb_thread *thread = thread_get();
+	__u64 stack;
+
+	if (!thread)
+		return 0;
+	stack = thread->newproc_stack;
+	thread->newproc_stack = 0;
+	if (!stack) /* its beginning was not seen */
+		return 0;
+	if (thread->walk.stack != stack)
+		stats_loss(LB_KIND_NEWPROC, LB_LOSS_ABANDONED);
+	else
+		ledger_open(thread, LB_KIND_NEWPROC, go_argument(ctx, cookie), 1);
+	return 0;
+}
+
+/* The address of what is opened. */
+static __always_inline __u64 go_id(struct pt_regs *ctx, __u64 cookie, __u32 kind)
+{
+	if (kind == LB_KIND_GOPARK)
+		return go_current(ctx);
+	return go_argument(ctx, cookie) + LB_COOKIE_GO_ADD(cookie);
+}
+
 SEC("uprobe.multi")
 int go_open(struct pt_regs *ctx)
 {
@@ -96,8 +136,10 @@ int go_open(struct pt_regs *ctx)
 
 	if (!control.active || go_begins_anew(ctx, cookie))
 		return 0;
+	if (cookie_call(cookie) == LB_CALL_GO_CREATED)
+		return go_created(ctx, cookie);
 	kind = go_kind(cookie);
-	id = go_argument(ctx, cookie) + LB_COOKIE_GO_ADD(cookie);
+	id = go_id(ctx, cookie, kind);
 	if (kind == LB_KIND_TIMER && timer_is_collected(id, cookie))
 		return 0;
 	stats_count(kind, LB_COUNT_HITS);
@@ -110,7 +152,10 @@ int go_open(struct pt_regs *ctx)
 		stats_loss(kind, LB_LOSS_USER_READ);
 		return 0;
 	}
-	ledger_open(thread, kind, id, 1);
+	if (kind == LB_KIND_NEWPROC)
+		thread->newproc_stack = thread->walk.stack;
+	else
+		ledger_open(thread, kind, id, kind != LB_KIND_GOPARK);
 	return 0;
 }
 
@@ -139,6 +184,6 @@ int go_close(struct pt_regs *ctx)
 	}
 	id = go_argument(ctx, cookie) + LB_COOKIE_GO_ADD(cookie);
 	if (!timer_goes_on(id, cookie))
-		ledger_close(LB_KIND_TIMER, id, ~0ULL);
+		ledger_close(go_kind(cookie), id, ~0ULL);
 	return 0;
 }

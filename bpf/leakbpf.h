@@ -22,6 +22,9 @@ enum lb_kind {
 	LB_KIND_GOROUTINE, /* read from outside by user/golang, not through the live map; weight: 1 */
 	LB_KIND_THREAD,    /* a thread of the Go runtime; id: address of its m; weight: 1 */
 	LB_KIND_TIMER,     /* a timer of the Go runtime; id: its address; weight: 1 */
+	LB_KIND_NEWPROC,   /* a goroutine, at its go statement; id: address of its g; weight: 1 */
+	LB_KIND_GOPARK, /* a goroutine that waits; id: address of its g; weight: nanoseconds waited,
+			      known when it goes on */
 	LB_KIND_MAX,
 };
 
@@ -171,6 +174,11 @@ enum lb_call {
 	LB_CALL_GO_TIMER_FIRE, /* runs it; it is over unless it has a period */
 	LB_CALL_GO_THREAD,     /* makes a thread */
 	LB_CALL_GO_THREAD_END, /* ends the current thread */
+	LB_CALL_GO_NEWPROC, /* begins to make a goroutine: its stack is that of the go statement */
+	LB_CALL_GO_CREATED, /* it has been made, on the same thread */
+	LB_CALL_GO_ENDED,   /* a goroutine has ended */
+	LB_CALL_GO_PARK,    /* the current goroutine begins to wait */
+	LB_CALL_GO_EXECUTE, /* a goroutine goes on */
 	LB_CALL_MAX,
 };
 

@@ -174,6 +174,8 @@ static __always_inline int live_close(struct lb_live_key *key, __u64 before_ns)
 	entry = *found;
 	if (entry.birth_ns >= before_ns || live_delete(key))
 		return -1;
+	if (key->kind == LB_KIND_GOPARK)
+		entry.weight = bpf_ktime_get_ns() - entry.birth_ns;
 	site_close(&entry);
 	return 0;
 }

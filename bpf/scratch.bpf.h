@@ -48,6 +48,7 @@ struct lb_thread {
 	struct lb_inflight call;    /* the outermost call that opens or closes */
 	struct lb_inflight shelter; /* the outermost call in which mappings are not the program's */
 	struct lb_walk walk;
+	__u64 newproc_stack; /* id of the go statement whose goroutine is being made; 0: none */
 };
 
 struct thread_map {

@@ -28,6 +28,7 @@ import tests_pprof  # noqa: F401
 import tests_reach  # noqa: F401
 import tests_real  # noqa: F401
 import tests_record  # noqa: F401
+import tests_scheduler  # noqa: F401
 import tests_screen  # noqa: F401
 import tests_servers  # noqa: F401
 import tests_timers  # noqa: F401

@@ -36,7 +36,8 @@ static const struct argp_option which_options[] = {
 static const struct argp_option what_options[] = {
 	{ "duration", 'd', "SEC", 0, "Stop after SEC seconds (default: at Ctrl-C)", 0 },
 	{ "interval", 'i', "SEC", 0, "Seconds from poll to poll (default 5)", 0 },
-	{ "kinds", 'k', "KIND[,KIND...]", 0, "Watch only heap or mmap (default: both)", 0 },
+	{ "kinds", 'k', "KIND[,KIND...]", 0,
+	  "What to watch: heap, mmap, goroutine, thread, timer (the default), newproc, gopark", 0 },
 	{ "min-objects", OPT_MIN_OBJECTS, "N", 0,
 	  "A site with fewer live objects is never suspected (default 5)", 0 },
 	{ "no-confirm", OPT_NO_CONFIRM, NULL, 0,
@@ -258,7 +259,7 @@ void options_init(struct options *options)
 {
 	*options = (struct options){
 		.interval_s = DEFAULT_INTERVAL_S,
-		.kinds = (1U << LB_KIND_MAX) - 1,
+		.kinds = OPTIONS_DEFAULT_KINDS,
 		.min_objects = DEFAULT_MIN_OBJECTS,
 	};
 }

@@ -10,6 +10,10 @@
 #include "probe/probe.h"
 #include "report/report.h"
 
+/* Those of Go's scheduler cost the target time at every turn: only when asked for. */
+#define OPTIONS_DEFAULT_KINDS                                                                      \
+	((1U << LB_KIND_MAX) - 1 - (1U << LB_KIND_NEWPROC | 1U << LB_KIND_GOPARK))
+
 struct options {
 	pid_t *pids; /* owned */
 	size_t nr_pids, capacity;

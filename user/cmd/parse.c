@@ -74,7 +74,7 @@ int parse_kinds(const char *text, unsigned int *ret_kinds, struct error *error)
 		if (kind_parse(item, &kind))
 			return error_set(error, -EINVAL,
 					 "'%s' is not a kind; the kinds are heap, mmap, goroutine, "
-					 "thread and timer",
+					 "thread, timer, newproc and gopark",
 					 item);
 		kinds |= 1U << kind;
 	}

@@ -187,6 +187,10 @@ static struct site_count site_count(const struct lb_site *site, const struct mar
 
 	count.live_count = mark_estimate(&now.count, &since->count);
 	count.live_bytes = mark_estimate(&now.bytes, &since->bytes);
+	if (site->key.kind == LB_KIND_GOPARK) { /* closed objects weigh the time they waited */
+		count.live_bytes = count.live_count;
+		count.opened_bytes = site->closed_weight + count.live_bytes;
+	}
 	count.closed_count = count.opened_count - count.live_count;
 	count.closed_bytes = count.opened_bytes - count.live_bytes;
 	return count;

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The functions of the Go runtime that open and close timers and threads, and where to probe them.
- * Never at their return.
+ * The functions of the Go runtime that open and close timers, threads, goroutines and their waits,
+ * and where to probe them. Never at their return.
  *
  * Until Go 1.22 package time has its timers started and stopped by the runtime, which runs them in
  * runOneTimer. Since 1.23 newTimer makes them: its call of (*timer).modify is the one place where
  * the new timer is known; the others find the timer 16 bytes into what package time holds (Go 1.19
  * and 1.23, src/runtime/time.go: struct timer, struct timeTimer; src/time/sleep.go). Threads: newm1
  * and mexit of src/runtime/proc.go.
+ *
+ * A goroutine is made in newproc, on the stack of its go statement, and has an address where newproc
+ * passes it, as the second argument, to runqput in a function run on the system stack; goexit0 ends
+ * it. It waits from gopark until execute (src/runtime/proc.go, Go 1.19 and 1.23).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -46,11 +50,18 @@ static const struct go_call {
 	  PERIOD(24), NULL },
 	{ "runtime.newm1", 17, 99, OPENS(LB_CALL_GO_THREAD, LB_KIND_THREAD), 0, NULL },
 	{ "runtime.mexit", 17, 99, CLOSES(LB_CALL_GO_THREAD_END, LB_KIND_THREAD), 0, NULL },
+	{ "runtime.newproc", 18, 99, OPENS(LB_CALL_GO_NEWPROC, LB_KIND_NEWPROC), 0, NULL },
+	{ "runtime.newproc.func1", 18, 99, OPENS(LB_CALL_GO_CREATED, LB_KIND_NEWPROC),
+	  LB_COOKIE_GO_SECOND | LB_COOKIE_GO_INSIDE, "runtime.runqput" },
+	{ "runtime.goexit0", 18, 99, CLOSES(LB_CALL_GO_ENDED, LB_KIND_NEWPROC), 0, NULL },
+	{ "runtime.gopark", 18, 99, OPENS(LB_CALL_GO_PARK, LB_KIND_GOPARK), 0, NULL },
+	{ "runtime.execute", 18, 99, CLOSES(LB_CALL_GO_EXECUTE, LB_KIND_GOPARK), 0, NULL },
 };
 
 /* What the symbols of a file tell of the rows. */
 struct go_functions {
-	struct symbol calls[ARRAY_SIZE(go_calls)]; /* name NULL: not there */
+	struct symbol calls[ARRAY_SIZE(go_calls)];    /* name NULL: not there */
+	struct symbol wrappers[ARRAY_SIZE(go_calls)]; /* of the same name */
 	uint64_t callees[ARRAY_SIZE(go_calls)];
 };
 
@@ -60,8 +71,10 @@ static int gather_go(const struct symbol *symbol, void *context)
 	struct go_functions *functions = context;
 
 	for (size_t i = 0; i < ARRAY_SIZE(go_calls); i++) {
-		if (strcmp(symbol->name, go_calls[i].name) == 0)
+		if (strcmp(symbol->name, go_calls[i].name) == 0) {
+			functions->wrappers[i] = functions->calls[i];
 			functions->calls[i] = *symbol;
+		}
 		if (go_calls[i].callee && strcmp(symbol->name, go_calls[i].callee) == 0)
 			functions->callees[i] = symbol->vaddr;
 	}
@@ -79,6 +92,23 @@ static unsigned int go_minor(const struct image *image)
 		return 0;
 	minor = strtoul(version + 4, &end, 10);
 	return minor < 100 ? (unsigned int)minor : 0;
+}
+
+/*
+ * Functions that assembler code refers to have a wrapper of the same name, which calls them. Takes
+ * the function of the two; -ENOTSUP: it can not be told.
+ */
+static int choose_function(struct image *image, struct symbol *function, const struct symbol *other)
+{
+	struct placement placement;
+
+	if (!other->name || other->vaddr == function->vaddr ||
+	    !placement_find_call(image, other->vaddr, other->size, function->vaddr, &placement))
+		return 0;
+	if (placement_find_call(image, function->vaddr, function->size, other->vaddr, &placement))
+		return -ENOTSUP;
+	*function = *other;
+	return 0;
 }
 
 static int find_place(struct image *image, const struct go_call *row, const struct symbol *function,
@@ -112,7 +142,10 @@ int discover_go(struct image *image, struct discovery *discovery)
 
 		if (!functions.calls[i].name || minor < row->first || minor > row->last)
 			continue;
-		err = find_place(image, row, &functions.calls[i], functions.callees[i], &probe);
+		err = choose_function(image, &functions.calls[i], &functions.wrappers[i]);
+		if (!err)
+			err = find_place(image, row, &functions.calls[i], functions.callees[i],
+					 &probe);
 		if (!err)
 			err = discovery_add_probe(discovery, row->name, &probe);
 		else if (err != -ENOMEM)

@@ -59,6 +59,18 @@ static struct value value_why(const struct finding *finding)
 	return value;
 }
 
+uint64_t site_waited_ns(const struct site_count *site)
+{
+	return site->key.kind == LB_KIND_GOPARK ? site->closed_bytes : 0;
+}
+
+static double waited_s(const struct site_count *site)
+{
+	return site->key.kind == LB_KIND_GOPARK
+		       ? (double)site_waited_ns(site) / (double)NSEC_PER_SEC
+		       : -1;
+}
+
 #define GETTER(name, expression)                                                                   \
 	static struct value get_##name(const struct finding *finding)                              \
 	{                                                                                          \
@@ -84,6 +96,7 @@ GETTER(growth_bytes_high, value_byte_rate(finding, finding->growth_bytes_high))
 GETTER(first_alert, value_seconds(finding->first_alert_s))
 GETTER(oldest, value_seconds(finding->oldest_s))
 GETTER(nr_stacks, value_integer(MAX(finding->nr_stacks, 1U)))
+GETTER(waited, value_seconds(waited_s(&finding->site)))
 GETTER(why, value_why(finding))
 GETTER(state, value_text(finding->site.state))
 GETTER(proof, value_text(finding->site.proof))
@@ -115,6 +128,7 @@ const struct field fields[FIELD_MAX] = {
 	[FIELD_FIRST_ALERT] = { "first_alert_s", UNIT_SECONDS, get_first_alert },
 	[FIELD_OLDEST] = { "oldest_s", UNIT_SECONDS, get_oldest },
 	[FIELD_NR_STACKS] = { "nr_stacks", UNIT_NONE, get_nr_stacks },
+	[FIELD_WAITED] = { "waited_s", UNIT_SECONDS, get_waited },
 	[FIELD_WHY] = { "why", UNIT_NONE, get_why },
 	[FIELD_STATE] = { "state", UNIT_NONE, get_state },
 	[FIELD_PROOF] = { "proof", UNIT_NONE, get_proof },

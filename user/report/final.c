@@ -89,6 +89,12 @@ static void add_known(struct buf *text, const char *label, enum field_id id,
 	field_text(text, id, finding);
 }
 
+/* What objects of kinds without bytes are called. */
+static const char *noun_of(enum lb_kind kind)
+{
+	return kind == LB_KIND_NEWPROC || kind == LB_KIND_GOPARK ? "goroutine" : kind_name(kind);
+}
+
 void text_numbers(struct buf *text, const struct finding *finding)
 {
 	buf_puts(text, "live ");
@@ -100,8 +106,9 @@ void text_numbers(struct buf *text, const struct finding *finding)
 		text_count(text, finding->site.live_count, "object");
 	} else {
 		text_count(text, finding->site.live_count,
-			   kind_name((enum lb_kind)finding->site.key.kind));
+			   noun_of((enum lb_kind)finding->site.key.kind));
 	}
+	add_known(text, "waited", FIELD_WAITED, finding);
 	add_known(text, "opened", FIELD_OPENED_COUNT, finding);
 	add_known(text, "closed", FIELD_CLOSED_COUNT, finding);
 	add_known(text, "oldest", FIELD_OLDEST, finding);

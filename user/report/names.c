@@ -7,7 +7,8 @@
 
 static const char *const kind_names[] = {
 	[LB_KIND_HEAP] = "heap",     [LB_KIND_MMAP] = "mmap",   [LB_KIND_GOROUTINE] = "goroutine",
-	[LB_KIND_THREAD] = "thread", [LB_KIND_TIMER] = "timer",
+	[LB_KIND_THREAD] = "thread", [LB_KIND_TIMER] = "timer", [LB_KIND_NEWPROC] = "newproc",
+	[LB_KIND_GOPARK] = "gopark",
 };
 
 static const char *const count_names[] = {

@@ -5,8 +5,9 @@
  * One sample for each site. Kinds that are counted in bytes have the four values of Go's own heap
  * profile in its order (Go 1.23, runtime/pprof/protomem.go, writeHeapProto()), so that the two can
  * be compared: alloc_* is what was opened since the watch began, inuse_* what of it is still open.
- * Any other kind has one value, KIND/count, like Go's goroutine profile. When a report has both, the
- * values of the other kinds follow the four, and -sample_index=goroutine shows them.
+ * Any other kind has one value, KIND/count, like Go's goroutine profile, but for waits: they have the
+ * two of Go's block profile (Go 1.23, runtime/pprof/pprof.go, printCountCycleProfile()). When a
+ * report has several, the others follow the four, and -sample_index=goroutine shows them.
  *
  * Stores refuse profiles that are too large (Pyroscope: 16000 samples, 4 MiB), so the sites that
  * find no room are summed in one sample. Label texts become series there: what has no bound, like a
@@ -33,7 +34,12 @@
 #define NSEC_PER_S 1e9
 #define GZIP_BITS  (MAX_WBITS + 16) /* zlib: the header of gzip */
 
+/* Of LB_KIND_GOPARK. */
+enum { CONTENTIONS, DELAY, NR_WAIT_VALUES };
+
 enum { ALLOC_OBJECTS, ALLOC_SPACE, INUSE_OBJECTS, INUSE_SPACE, NR_HEAP_VALUES };
+
+#define NR_VALUES_MAX (NR_HEAP_VALUES + LB_KIND_MAX + NR_WAIT_VALUES)
 
 /* Which values the samples have. */
 struct columns {
@@ -47,7 +53,7 @@ struct writing {
 	struct profile profile;
 	struct columns columns;
 	size_t nr_truncated;
-	int64_t truncated[NR_HEAP_VALUES + LB_KIND_MAX]; /* their values, summed */
+	int64_t truncated[NR_VALUES_MAX]; /* their values, summed */
 };
 
 static int64_t clamp(uint64_t value)
@@ -75,9 +81,17 @@ static void find_columns(struct columns *columns, const struct finding *const *f
 		columns->heap |= columns->seen[i] && kind_has_bytes((enum lb_kind)i);
 	next = columns->heap ? NR_HEAP_VALUES : 0;
 	for (i = 0; i < LB_KIND_MAX; i++) {
-		if (columns->seen[i] && !kind_has_bytes((enum lb_kind)i))
-			columns->first[i] = next++;
+		if (!columns->seen[i] || kind_has_bytes((enum lb_kind)i))
+			continue;
+		columns->first[i] = next;
+		next += i == LB_KIND_GOPARK ? NR_WAIT_VALUES : 1;
 	}
+}
+
+/* As in Go's own profiles. */
+static const char *type_of_period(enum lb_kind kind)
+{
+	return kind == LB_KIND_GOPARK ? "contentions" : kind_name(kind);
 }
 
 static void write_types(struct profile *profile, const struct columns *columns)
@@ -97,9 +111,14 @@ static void write_types(struct profile *profile, const struct columns *columns)
 	for (i = 0; i < LB_KIND_MAX; i++) {
 		if (!columns->seen[i] || kind_has_bytes((enum lb_kind)i))
 			continue;
-		profile_add_type(profile, kind_name((enum lb_kind)i), "count");
+		if (i == LB_KIND_GOPARK) {
+			profile_add_type(profile, "contentions", "count");
+			profile_add_type(profile, "delay", "nanoseconds");
+		} else {
+			profile_add_type(profile, kind_name((enum lb_kind)i), "count");
+		}
 		if (!profile->error && !profile->message->period_type)
-			profile_set_period(profile, kind_name((enum lb_kind)i), "count");
+			profile_set_period(profile, type_of_period((enum lb_kind)i), "count");
 	}
 }
 
@@ -116,6 +135,13 @@ static bool add_values(const struct columns *columns, const struct site_count *s
 	};
 	size_t i;
 
+	if (site->key.kind == LB_KIND_GOPARK) {
+		values[first + CONTENTIONS] =
+			add_clamped(values[first + CONTENTIONS], clamp(site->closed_count));
+		values[first + DELAY] =
+			add_clamped(values[first + DELAY], clamp(site_waited_ns(site)));
+		return site->closed_count > 0;
+	}
 	if (!kind_has_bytes((enum lb_kind)site->key.kind)) {
 		values[first] = add_clamped(values[first], counts[INUSE_OBJECTS]);
 		return counts[INUSE_OBJECTS] > 0;

@@ -17,7 +17,9 @@ unsigned int character_columns(uint32_t character);
  * ellipsis when something was cut. @width 0: all of it. Returns the columns used. */
 unsigned int text_fit(struct buf *buf, const char *text, unsigned int width);
 
-void text_bytes(struct buf *buf, double bytes);     /* 1.5 KiB */
+void text_bytes(struct buf *buf, double bytes); /* 1.5 KiB */
+/* How long goroutines have waited at the site, those that wait no more; 0: they do not. */
+uint64_t site_waited_ns(const struct site_count *site);
 void text_seconds(struct buf *buf, double seconds); /* 45 s, 3 min 20 s, 2 h 5 min, 3 d 4 h */
 /* "1 site", "2 sites": @noun takes an s. */
 void text_count(struct buf *buf, uint64_t count, const char *noun);

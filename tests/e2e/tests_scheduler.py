@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Goroutines by their go statements, and what they wait for: against what the program has done, and
+its own block profile."""
+
+import os
+import re
+import tempfile
+
+from harness import Observer, check_conservation, require
+from registry import test
+from tests_goroutines import go_workload, versions
+from tests_pprof import pprof
+from tests_timers import VARIANTS, by_function
+
+CREATED = 50
+WAITS = 20
+PAUSE_NS = 10e6
+TURNS = 20000
+
+
+@test("newproc", timeout=120, over=VARIANTS)
+def go_statements(variant):
+    """How many goroutines each go statement has made, and how many of them live."""
+    with go_workload("scheduler", *variant) as program:
+        with Observer("-k", "newproc", pid=program.pid) as observer:
+            observer.wait_ready()
+            program.phase(f"create {CREATED}")
+            counts = by_function(observer.report_now(), "newproc")
+            require(counts == {"startShort": [0, CREATED], "startKept": [CREATED, CREATED]},
+                    f"[live, opened] by go statement: {counts}")
+            program.phase("free")
+            report = observer.finish()
+        program.end()
+    counts = by_function(report, "newproc")
+    require(counts["startKept"] == [0, CREATED], f"not all have ended: {counts}")
+    check_conservation(report)
+    for finding in report.of("newproc"):
+        names = [frame["function"] for frame in finding["stack"]]
+        require("main.create" in names and "main.main" in names and
+                not finding["stack_incomplete"], f"not the stack of a go statement: {names}")
+
+
+def waited_at(path, functions):
+    """function -> (waits, nanoseconds) below it, of a block profile."""
+    values = {function: [] for function in functions}
+    for index, unit in (("contentions", "count"), ("delay", "ns")):
+        text = pprof("-top", "-cum", "-nodecount=0", "-nodefraction=0", f"-sample_index={index}",
+                     f"-unit={unit}", path)
+        for function in functions:
+            row = re.search(r"^ *\S+ +\S+% +\S+% +([\d.]+)(?:ns)? +\S+% +"
+                            + re.escape(f"main.{function}") + r"\b", text, re.M)
+            require(row, f"{function} is not in the profile of {index}: {text}")
+            values[function].append(float(row[1]))
+    return values
+
+
+@test("gopark", timeout=120, over=VARIANTS)
+def waits(variant):
+    """The block profile that leakbpf makes from outside is that of the program itself."""
+    functions = ("receiveLate", "lockLate")
+    with go_workload("scheduler", *variant) as program, tempfile.TemporaryDirectory() as folder:
+        own = os.path.join(folder, "block.pb.gz")
+        with Observer("-k", "gopark", pid=program.pid, form="pprof", all_sites=False) as observer:
+            observer.wait_ready()
+            program.phase(f"wait {WAITS}")
+            observer.interrupt()
+            observer.wait_end()
+            program.phase(f"profile {own}")
+            program.end()
+            seen, wanted = waited_at(observer.output, functions), waited_at(own, functions)
+    print(f"seen: {seen}; the program's own: {wanted}")
+    for function in functions:
+        (count, delay), (own_count, own_delay) = seen[function], wanted[function]
+        require(count == own_count == WAITS, f"{function}: {count} waits, not {own_count}")
+        require(0.9 * own_delay < delay < 1.1 * own_delay and delay > WAITS * PAUSE_NS * 0.9,
+                f"{function}: {delay} ns, not {own_delay}")
+
+
+@test("gopark_cost", timeout=120, over={version: version for version in versions()[-1:]})
+def cost_of_waits(version):
+    """What a wait and its end cost the program, told, and nothing lost at full speed."""
+    with go_workload("scheduler", version) as program:
+        program.phase(f"switch {TURNS}")
+        with Observer("-k", "gopark", pid=program.pid) as observer:
+            observer.wait_ready()
+            program.phase(f"switch {TURNS}")
+            report = observer.finish()
+        program.phase(f"switch {TURNS}")
+        turns = [int(line.split()[1]) for line in program.lines if line.startswith("turn ")]
+        program.end()
+    check_conservation(report)
+    waits_seen = sum(finding["opened_count"] for finding in report.of("gopark"))
+    require(waits_seen > TURNS, f"{waits_seen} waits seen of {2 * TURNS}")
+    print(f"a turn takes {turns[0]} ns, watched {turns[1]} ns, afterwards {turns[2]} ns")
