@@ -266,7 +266,7 @@ int ledger_walk(struct ledger *ledger, const struct epochs *epochs)
 	if (!ledger->survivors)
 		error = map_array(ledger->skeleton->maps.survivors, sizeof(*ledger->survivors),
 				  (void **)&ledger->survivors);
-	if (error)
+	if (!ledger->survivors)
 		return error;
 	memset(ledger->survivors, 0, nr_slots(ledger) * sizeof(*ledger->survivors));
 	ledger->epochs = *epochs;
