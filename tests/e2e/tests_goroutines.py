@@ -286,7 +286,8 @@ def refused():
             sleeper.kill()
     require(run("-p", 1 << 30, status=3).startswith("leakbpf: no process"), "no such process")
     for arguments in ((), ("-p", "x"), ("-p", "1", "--with", "state"), ("-p", "1", "--group", "y"),
-                      ("-p", "1", "-f", "folded"), ("-p", "1", "more")):
+                      ("-p", "1", "-f", "html"), ("-p", "1", "--all", "-f", "pprof"),
+                      ("-p", "1", "--group", "state", "-f", "folded"), ("-p", "1", "more")):
         run(*arguments, status=2)
 
 

@@ -313,6 +313,8 @@ static void test_go(void **state)
 	(void)state;
 	assert_true(found.is_go);
 	assert_false(found.has_c);
+	assert_true(found.has_unknown_scheduler);
+	assert_true(found.has_unknown_timers);
 	assert_int_equal(found.nr_probes, 0);
 	assert_int_equal(found.nr_unplaced, 2);
 	assert_int_equal(found.unplaced[0].error, -EPERM);

@@ -75,13 +75,11 @@ static const struct site_count *site_at(const struct goroutine_watch *watch,
 			return &snapshot->sites[i];
 	}
 	fail_msg("no site at %s", function);
-	return NULL;
+	abort(); /* is not reached: cmocka has left the test */
 }
 
 static void check_counts(const struct site_count *site, uint64_t opened, uint64_t closed)
 {
-	if (!site)
-		return; /* told by site_at() */
 	assert_int_equal(site->opened_count, opened);
 	assert_int_equal(site->closed_count, closed);
 	assert_int_equal(site->live_count, opened - closed);

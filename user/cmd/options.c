@@ -37,7 +37,9 @@ static const struct argp_option what_options[] = {
 	{ "duration", 'd', "SEC", 0, "Stop after SEC seconds (default: at Ctrl-C)", 0 },
 	{ "interval", 'i', "SEC", 0, "Seconds from poll to poll (default 5)", 0 },
 	{ "kinds", 'k', "KIND[,KIND...]", 0,
-	  "What to watch: heap, mmap, goroutine, thread, timer (the default), newproc, gopark", 0 },
+	  "What to watch: heap, mmap, goroutine, thread, timer (the default); newproc and gopark "
+	  "also, which slow Go programs down",
+	  0 },
 	{ "min-objects", OPT_MIN_OBJECTS, "N", 0,
 	  "A site with fewer live objects is never suspected (default 5)", 0 },
 	{ "no-confirm", OPT_NO_CONFIRM, NULL, 0,

@@ -18,6 +18,7 @@ struct discovery {
 	bool is_go;
 	bool has_c;                     /* a Go program that C code is part of */
 	bool has_unknown_timers;        /* of Go, in a version whose timers we do not know */
+	bool has_unknown_scheduler;     /* of Go, without the functions that we know */
 	bool replaces_malloc;           /* defines plain malloc and is not the C library */
 	const char *allocator;          /* of the plain names; NULL: it does not define malloc */
 	const char *prefixed_allocator; /* of the prefixed ones; NULL: none */

@@ -50,12 +50,12 @@ static const struct go_call {
 	  PERIOD(24), NULL },
 	{ "runtime.newm1", 17, 99, OPENS(LB_CALL_GO_THREAD, LB_KIND_THREAD), 0, NULL },
 	{ "runtime.mexit", 17, 99, CLOSES(LB_CALL_GO_THREAD_END, LB_KIND_THREAD), 0, NULL },
-	{ "runtime.newproc", 18, 99, OPENS(LB_CALL_GO_NEWPROC, LB_KIND_NEWPROC), 0, NULL },
-	{ "runtime.newproc.func1", 18, 99, OPENS(LB_CALL_GO_CREATED, LB_KIND_NEWPROC),
+	{ "runtime.newproc", 18, 27, OPENS(LB_CALL_GO_NEWPROC, LB_KIND_NEWPROC), 0, NULL },
+	{ "runtime.newproc.func1", 18, 27, OPENS(LB_CALL_GO_CREATED, LB_KIND_NEWPROC),
 	  LB_COOKIE_GO_SECOND | LB_COOKIE_GO_INSIDE, "runtime.runqput" },
-	{ "runtime.goexit0", 18, 99, CLOSES(LB_CALL_GO_ENDED, LB_KIND_NEWPROC), 0, NULL },
-	{ "runtime.gopark", 18, 99, OPENS(LB_CALL_GO_PARK, LB_KIND_GOPARK), 0, NULL },
-	{ "runtime.execute", 18, 99, CLOSES(LB_CALL_GO_EXECUTE, LB_KIND_GOPARK), 0, NULL },
+	{ "runtime.goexit0", 18, 27, CLOSES(LB_CALL_GO_ENDED, LB_KIND_NEWPROC), 0, NULL },
+	{ "runtime.gopark", 18, 27, OPENS(LB_CALL_GO_PARK, LB_KIND_GOPARK), 0, NULL },
+	{ "runtime.execute", 18, 27, CLOSES(LB_CALL_GO_EXECUTE, LB_KIND_GOPARK), 0, NULL },
 };
 
 /* What the symbols of a file tell of the rows. */
@@ -133,6 +133,7 @@ int discover_go(struct image *image, struct discovery *discovery)
 {
 	struct go_functions functions = { 0 };
 	unsigned int minor = go_minor(image);
+	uint32_t missing = 0; /* kinds with a function that is not there, or not known */
 	int err = image_for_each_function(image, gather_go, &functions);
 
 	discovery->has_unknown_timers = minor == 0 || minor > LAST_TIMER_VERSION;
@@ -140,8 +141,10 @@ int discover_go(struct image *image, struct discovery *discovery)
 		const struct go_call *row = &go_calls[i];
 		struct site_probe probe = { .call = &row->call };
 
-		if (!functions.calls[i].name || minor < row->first || minor > row->last)
+		if (!functions.calls[i].name || minor < row->first || minor > row->last) {
+			missing |= 1U << row->call.kind;
 			continue;
+		}
 		err = choose_function(image, &functions.calls[i], &functions.wrappers[i]);
 		if (!err)
 			err = find_place(image, row, &functions.calls[i], functions.callees[i],
@@ -151,5 +154,6 @@ int discover_go(struct image *image, struct discovery *discovery)
 		else if (err != -ENOMEM)
 			err = discovery_add_unplaced(discovery, &row->call, row->name, err);
 	}
+	discovery->has_unknown_scheduler = missing & (1U << LB_KIND_NEWPROC | 1U << LB_KIND_GOPARK);
 	return err;
 }

@@ -243,6 +243,13 @@ static int add_file(struct building *building, const struct mapping *mapping)
 					  "the timers of %s are not watched: its version of Go is "
 					  "newer than what leakbpf knows of",
 					  mapping->path);
+	if (!err && discovery->has_unknown_scheduler &&
+	    (wants(building, LB_KIND_NEWPROC) || wants(building, LB_KIND_GOPARK)))
+		err = plan_add_blind_spot(
+			&building->plan,
+			"how goroutines are made and wait in %s is not watched, or "
+			"not all of it: its version of Go is not known",
+			mapping->path);
 	if (!err)
 		err = add_unplaced(building, mapping->path, discovery);
 	return err < 0 ? err : add_object(building, mapping, open_path, discovery);
