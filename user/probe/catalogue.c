@@ -16,84 +16,36 @@
 
 #define NONE (-1)
 
-#define ALLOC(symbol, size)                                                                        \
-	{ .name = (symbol),                                                                        \
-	  .call = LB_CALL_ALLOC,                                                                   \
-	  .a = (size),                                                                             \
-	  .b = NONE,                                                                               \
-	  .c = NONE,                                                                               \
-	  .needs_return = true,                                                                    \
-	  .kind = LB_KIND_HEAP }
-/* The same, where a failure is thrown as an exception. */
-#define ALLOC_OR_THROW(symbol, size)                                                               \
-	{ .name = (symbol),                                                                        \
-	  .call = LB_CALL_ALLOC,                                                                   \
-	  .a = (size),                                                                             \
-	  .b = NONE,                                                                               \
-	  .c = NONE,                                                                               \
-	  .needs_return = true,                                                                    \
-	  .throws = true,                                                                          \
-	  .kind = LB_KIND_HEAP }
-#define ALLOC_ARRAY(symbol, count, size)                                                           \
-	{ .name = (symbol),                                                                        \
-	  .call = LB_CALL_ALLOC,                                                                   \
-	  .a = (count),                                                                            \
-	  .b = (size),                                                                             \
-	  .c = NONE,                                                                               \
-	  .multiply = true,                                                                        \
-	  .needs_return = true,                                                                    \
-	  .kind = LB_KIND_HEAP }
-#define REALLOC(symbol, old, size)                                                                 \
-	{ .name = (symbol),                                                                        \
-	  .call = LB_CALL_REALLOC,                                                                 \
-	  .a = (old),                                                                              \
-	  .b = (size),                                                                             \
-	  .c = NONE,                                                                               \
-	  .needs_return = true,                                                                    \
-	  .kind = LB_KIND_HEAP }
-#define REALLOC_ARRAY(symbol, old, count, size)                                                    \
-	{ .name = (symbol),                                                                        \
-	  .call = LB_CALL_REALLOC,                                                                 \
-	  .a = (old),                                                                              \
-	  .b = (count),                                                                            \
-	  .c = (size),                                                                             \
-	  .multiply = true,                                                                        \
-	  .needs_return = true,                                                                    \
-	  .kind = LB_KIND_HEAP }
-/* The same, where it may only check for overflow and go on to realloc. */
-#define REALLOC_CHECKED(symbol, old, count, size)                                                  \
-	{ .name = (symbol),                                                                        \
-	  .call = LB_CALL_REALLOC,                                                                 \
-	  .a = (old),                                                                              \
-	  .b = (count),                                                                            \
-	  .c = (size),                                                                             \
-	  .multiply = true,                                                                        \
-	  .needs_return = true,                                                                    \
-	  .checks_first = true,                                                                    \
-	  .kind = LB_KIND_HEAP }
-#define MEMALIGN(symbol)                                                                           \
-	{ .name = (symbol),                                                                        \
-	  .call = LB_CALL_MEMALIGN,                                                                \
-	  .a = 0,                                                                                  \
-	  .b = 2,                                                                                  \
-	  .c = NONE,                                                                               \
-	  .needs_return = true,                                                                    \
-	  .kind = LB_KIND_HEAP }
-#define FREE(symbol)                                                                               \
-	{ .name = (symbol),                                                                        \
-	  .call = LB_CALL_FREE,                                                                    \
-	  .a = 0,                                                                                  \
-	  .b = NONE,                                                                               \
-	  .c = NONE,                                                                               \
-	  .kind = LB_KIND_HEAP }
-#define MAPPING(symbol, verb, first, second, third)                                                \
+/* A call with its three arguments, and the flags that it has. */
+#define CALL(symbol, verb, resource, first, second, third, ...)                                    \
 	{ .name = (symbol),                                                                        \
 	  .call = (verb),                                                                          \
+	  .kind = (resource),                                                                      \
 	  .a = (first),                                                                            \
 	  .b = (second),                                                                           \
 	  .c = (third),                                                                            \
-	  .needs_return = true,                                                                    \
-	  .kind = LB_KIND_MMAP }
+	  __VA_ARGS__ }
+#define RETURNS .needs_return = true
+#define PRODUCT .multiply = true
+
+#define ALLOC(symbol, size) CALL(symbol, LB_CALL_ALLOC, LB_KIND_HEAP, size, NONE, NONE, RETURNS)
+/* The same, where a failure is thrown as an exception. */
+#define ALLOC_OR_THROW(symbol, size)                                                               \
+	CALL(symbol, LB_CALL_ALLOC, LB_KIND_HEAP, size, NONE, NONE, RETURNS, .throws = true)
+#define ALLOC_ARRAY(symbol, count, size)                                                           \
+	CALL(symbol, LB_CALL_ALLOC, LB_KIND_HEAP, count, size, NONE, RETURNS, PRODUCT)
+#define REALLOC(symbol, old, size)                                                                 \
+	CALL(symbol, LB_CALL_REALLOC, LB_KIND_HEAP, old, size, NONE, RETURNS)
+#define REALLOC_ARRAY(symbol, old, count, size)                                                    \
+	CALL(symbol, LB_CALL_REALLOC, LB_KIND_HEAP, old, count, size, RETURNS, PRODUCT)
+/* The same, where it may only check for overflow and go on to realloc. */
+#define REALLOC_CHECKED(symbol, old, count, size)                                                  \
+	CALL(symbol, LB_CALL_REALLOC, LB_KIND_HEAP, old, count, size, RETURNS, PRODUCT,            \
+	     .checks_first = true)
+#define MEMALIGN(symbol) CALL(symbol, LB_CALL_MEMALIGN, LB_KIND_HEAP, 0, 2, NONE, RETURNS)
+#define FREE(symbol)     CALL(symbol, LB_CALL_FREE, LB_KIND_HEAP, 0, NONE, NONE, .needs_return = false)
+#define MAPPING(symbol, verb, first, second, third)                                                \
+	CALL(symbol, verb, LB_KIND_MMAP, first, second, third, RETURNS)
 
 /* Sorted by name (strcmp) for binary search. */
 /* clang-format off */
