@@ -6,9 +6,9 @@ import os
 import re
 import tempfile
 
-from harness import Observer, check_conservation, require
+from harness import Observer, Report, Workload, check_conservation, read_text, require, wait_for
 from registry import test
-from tests_goroutines import go_workload, versions
+from tests_goroutines import go_workload, parked, versions
 from tests_pprof import pprof
 from tests_timers import VARIANTS, by_function
 
@@ -93,3 +93,37 @@ def cost_of_waits(version):
     require(waits_seen > TURNS, f"{waits_seen} waits seen of {2 * TURNS}")
     print(f"a turn takes {turns[0]} ns, watched {turns[1]} ns, afterwards {turns[2]} ns: "
           f"{turns[1] / turns[0]:.1f} times")
+
+
+POLL_MS = 50
+
+
+@test("goroutines_poll", timeout=200, alone=True, over={v: v for v in versions()})
+def poll_of_many(version):
+    """A poll of a watch with 100,000 goroutines takes at most 50 ms: the best of some, for the
+    machine may be busy."""
+    with go_workload("crowd", version) as program:
+        program.phase("park 100000")
+        wait_for(lambda: parked(program.pid)["count"] == 100000, "100,000 parked")
+        with Observer("-k", "goroutine", pid=program.pid) as observer:
+            observer.wait_ready()
+            costs = [observer.report_now().document["overhead"]["poll_ms"] for _ in range(8)]
+            report = observer.finish()
+        program.end()
+    live = sum(finding["live_count"] for finding in report.of("goroutine"))
+    require(live >= 100000, f"{live} goroutines seen")
+    print(f"polls of {live} goroutines: {min(costs):.1f} to {max(costs):.1f} ms")
+    require(min(costs) <= POLL_MS, f"every poll took more than {POLL_MS} ms: {costs}")
+
+
+@test("kinds_without_go")
+def kinds_without_go():
+    """Whoever asks for goroutines of a program that has none is told."""
+    with Workload("threads") as workload:
+        for kinds in ("goroutine,timer", "heap,newproc", "gopark"):
+            with Observer("-k", kinds, "-d", "1", pid=workload.pid) as observer:
+                observer.wait_end()
+                report = Report(read_text(observer.output))
+            spots = report.document["targets"][0]["blind_spots"]
+            require(any("no Go program" in spot for spot in spots), f"-k {kinds}: {spots}")
+        workload.end()

@@ -108,8 +108,8 @@ static struct diagnosis check_lockdown(void)
 	size_t len;
 
 	if (io_read_file("/sys/kernel/security/lockdown", 4096, &text, &len))
-		return diagnose(HEALTH_OK, "not in force (/sys/kernel/security/lockdown can not "
-					   "be read)");
+		return diagnose(HEALTH_OK, "not known (/sys/kernel/security/lockdown can not be "
+					   "read); the probes below tell");
 	if (strstr(text, "[confidentiality]"))
 		return diagnose(HEALTH_MISSING,
 				"confidentiality: the kernel lets no BPF program read memory; boot "

@@ -181,7 +181,9 @@ void goroutines_print_text(FILE *out, const struct goroutine_view *view)
 	text_clean(&buf, view->target->comm);
 	buf_puts(&buf, "), ");
 	text_clean(&buf, view->go_version[0] ? view->go_version : "Go");
-	buf_printf(&buf, ": %zu goroutines in %zu groups", view->nr_chosen, view->nr_groups);
+	buf_printf(&buf, ": %zu goroutine%s in %zu group%s", view->nr_chosen,
+		   view->nr_chosen == 1 ? "" : "s", view->nr_groups,
+		   view->nr_groups == 1 ? "" : "s");
 	if (view->nr_shown < view->nr_groups)
 		buf_printf(&buf, ", the largest %zu of them", view->nr_shown);
 	fprintf(out, "%s\n\n", buf.data);

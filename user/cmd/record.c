@@ -23,6 +23,9 @@ static error_t parse_record(int key, char *arg, struct argp_state *state)
 			argp_error(state, "say which process to watch: -p PID");
 		if (!options->output)
 			argp_error(state, "say which file to record to: -o FILE");
+		if (options->record)
+			argp_error(state, "-o names the file here; --record is for a watch that "
+					  "also reports");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -21,6 +21,7 @@ struct building {
 	unsigned int kinds;
 	struct plan plan;
 	size_t nr_unreadable;
+	size_t nr_go;      /* files with Go code */
 	size_t nr_pure_go; /* files of Go code only */
 	bool malloc_replaced;
 	const char *libc;
@@ -231,6 +232,7 @@ static int add_file(struct building *building, const struct mapping *mapping)
 		return add_unreadable(building, mapping->path, open_path, err);
 	note_allocators(building, discovery);
 	if (discovery->is_go) {
+		building->nr_go++;
 		building->nr_pure_go += !discovery->has_c;
 		if (wants(building, LB_KIND_HEAP))
 			err = plan_add_blind_spot(&building->plan,
@@ -288,6 +290,20 @@ static int check_found(struct building *building)
 				   len > 0 ? exe : "the program");
 }
 
+/* Whoever asked for what only Go has is told when there is none. */
+static int check_runtime(struct building *building)
+{
+	const unsigned int native = 1U << LB_KIND_HEAP | 1U << LB_KIND_MMAP;
+	const unsigned int asked = 1U << LB_KIND_NEWPROC | 1U << LB_KIND_GOPARK;
+
+	if (building->nr_go || (building->kinds & native && !(building->kinds & asked)))
+		return 0;
+	return plan_add_blind_spot(&building->plan,
+				   "PID %d is no Go program: goroutines, threads and timers are "
+				   "only seen in those",
+				   building->pid);
+}
+
 static int build(struct building *building, const struct maps *maps, struct error *error)
 {
 	int err = 0;
@@ -301,6 +317,8 @@ static int build(struct building *building, const struct maps *maps, struct erro
 		add_allocator(&building->plan, building->libc);
 	if (!err)
 		err = check_found(building);
+	if (!err)
+		err = check_runtime(building);
 	if (err < 0)
 		return error_set(error, err, "can not plan the probes of PID %d: %s", building->pid,
 				 strerror(-err));

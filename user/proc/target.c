@@ -53,9 +53,10 @@ static int check_access(pid_t pid, const struct process_stat *stat, struct error
 		return 0;
 	if (errno == ENOENT || errno == ESRCH)
 		return error_set(error, -ESRCH, "PID %d (%s) has just ended", pid, stat->comm);
-	return error_set(error, -EACCES,
-			 "no right to look into PID %d (%s): %s; run leakbpf as root (sudo)", pid,
-			 stat->comm, strerror(errno));
+	return error_set(error, -EACCES, "no right to look into PID %d (%s): %s; %s", pid,
+			 stat->comm, strerror(errno),
+			 geteuid() ? "run leakbpf as root (sudo)"
+				   : "CAP_SYS_PTRACE is missing, or a security module forbids it");
 }
 
 /* The path of its executable as it sees it; NULL: unknown. */

@@ -47,6 +47,24 @@ static void write_nothing(FILE *out, const struct report *report)
 	put(out, &text);
 }
 
+/* What is proven to leak need not grow. */
+static bool has_rate(const struct finding *finding)
+{
+	return !finding->site.proof || finding->growth_count_per_s > 0;
+}
+
+/* "+9.4 KiB/s (+9.63/s) " */
+static void add_rate(struct buf *text, const struct finding *finding)
+{
+	field_text(text, growth_field(finding), finding);
+	if (growth_field(finding) != FIELD_GROWTH_COUNT) {
+		buf_puts(text, " (");
+		field_text(text, FIELD_GROWTH_COUNT, finding);
+		buf_puts(text, ")");
+	}
+	buf_puts(text, " ");
+}
+
 /* Appends "1. LEAKING heap +20.5 KiB/s (+12.0/s) in PID 123, confidence 0.97". */
 static void add_verdict(struct buf *text, const struct finding *finding, size_t number, bool colour)
 {
@@ -59,13 +77,9 @@ static void add_verdict(struct buf *text, const struct finding *finding, size_t 
 	buf_printf(text, "%s ", *mark ? "\033[0m" : "");
 	field_text(text, FIELD_KIND, finding);
 	buf_puts(text, " ");
-	field_text(text, growth_field(finding), finding);
-	if (growth_field(finding) != FIELD_GROWTH_COUNT) {
-		buf_puts(text, " (");
-		field_text(text, FIELD_GROWTH_COUNT, finding);
-		buf_puts(text, ")");
-	}
-	buf_puts(text, " in PID ");
+	if (has_rate(finding))
+		add_rate(text, finding);
+	buf_puts(text, "in PID ");
 	field_text(text, FIELD_PID, finding);
 	if (finding->verdict != VERDICT_STABLE) {
 		buf_puts(text, ", confidence ");

@@ -142,9 +142,11 @@ static void write_overhead(struct writer *writer, const struct report *report)
 	uint64_t hits = 0;
 	size_t kind;
 
-	for (kind = 0; kind < LB_KIND_MAX; kind++)
-		hits += report->snapshot->stats.count[kind][LB_COUNT_HITS] +
-			report->snapshot->stats.count[kind][LB_COUNT_CLOSES];
+	for (kind = 0; kind < LB_KIND_MAX; kind++) {
+		if (kind != LB_KIND_GOROUTINE) /* they are read, not probed */
+			hits += report->snapshot->stats.count[kind][LB_COUNT_HITS] +
+				report->snapshot->stats.count[kind][LB_COUNT_CLOSES];
+	}
 	writer_begin_object(writer, "overhead");
 	writer_unsigned(writer, "probe_hits", hits);
 	writer_real(writer, "poll_ms", report->poll_ms);

@@ -29,25 +29,32 @@ static void add_totals(struct buf *line, const struct report *report)
 	buf_puts(line, "; ");
 	text_count(line, report->nr_sites, "site");
 	buf_puts(line, ", ");
-	text_bytes(line, (double)report->live_bytes);
+	if (report->live_bytes || !report->live_count)
+		text_bytes(line, (double)report->live_bytes);
+	else
+		text_count(line, report->live_count, "object");
 	buf_puts(line, " outstanding");
 	text_incomplete(line, report);
 }
 
 static void add_summary(struct buf *line, const struct finding *finding)
 {
-	static const enum field_id ids[] = {
-		FIELD_VERDICT,      FIELD_KIND,       FIELD_PID,
-		FIELD_GROWTH_BYTES, FIELD_LIVE_COUNT, FIELD_LIVE_BYTES,
+	const enum field_id ids[] = {
+		FIELD_VERDICT, FIELD_KIND, FIELD_PID, growth_field(finding), FIELD_LIVE_COUNT,
 	};
-	static const char *const before[] = { "  ", " ", " pid ", " ", " live ", " (" };
+	static const char *const before[] = { "  ", " ", " pid ", " ", " live " };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(ids); i++) {
 		buf_puts(line, before[i]);
 		field_text(line, ids[i], finding);
 	}
-	buf_puts(line, ") ");
+	if (kind_has_bytes((enum lb_kind)finding->site.key.kind)) {
+		buf_puts(line, " (");
+		field_text(line, FIELD_LIVE_BYTES, finding);
+		buf_puts(line, ")");
+	}
+	buf_puts(line, " ");
 	text_where(line, finding);
 }
 
