@@ -38,12 +38,13 @@ char *cmd_help_filter(int key, const char *text, void *input)
 	size_t i;
 
 	(void)input;
-	if (key != ARGP_KEY_HELP_POST_DOC || !text)
+	if (key != ARGP_KEY_HELP_PRE_DOC || !text)
 		return (char *)text;
 	buf_puts(&buf, text);
-	buf_puts(&buf, "\nCommands:\n");
+	buf_puts(&buf, "\n\nCommands:\n");
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		buf_printf(&buf, "  %-10s %s\n", commands[i].name, commands[i].summary);
+	buf_puts(&buf, "\n'leakbpf COMMAND --help' tells more of each. Options of watch:\n");
 	return take(buf.data);
 }
 

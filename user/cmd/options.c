@@ -244,7 +244,7 @@ static const char watch_doc[] =
 	"  leakbpf -p 1234 -d 60 -f json -o leaks.json\n"
 	"  leakbpf -p 12,34 --follow -i 1       two processes and their children\n"
 	"  leakbpf -p 1234 -d 60 -f folded | flamegraph.pl > heap.svg\n"
-	"  leakbpf -p 1234 -d 60 -f pprof -o heap.pb.gz; go tool pprof -http=: heap.pb.gz\n"
+	"  leakbpf -p 1234 -d 60 -f pprof -o heap.pb.gz    for 'go tool pprof'\n"
 	"  leakbpf -p 1234 -d 60 -f html -o leaks.html\n"
 	"\n"
 	"Exit status: 0 done, 2 wrong usage, 3 could not run.\n"
