@@ -164,6 +164,13 @@ foreach(arch x86 arm64)
 	set_tests_properties(build.bpf_${arch} PROPERTIES LABELS build)
 endforeach()
 
+# What "cmake --install" puts in place, in a folder of the build.
+if(TARGET leakbpf)
+	add_test(NAME build.install COMMAND ${CMAKE_SOURCE_DIR}/tests/install.sh ${CMAKE_COMMAND}
+		${CMAKE_BINARY_DIR} ${PROJECT_VERSION})
+	set_tests_properties(build.install PROPERTIES LABELS build TIMEOUT 120)
+endif()
+
 if(NOT LEAKBPF_FUZZ AND NOT LEAKBPF_SANITIZE AND NOT LEAKBPF_ANALYZE)
 	lb_build_test(clang -DCMAKE_C_COMPILER=${LEAKBPF_CLANG} -DLEAKBPF_FUZZ=ON)
 	lb_unit_tests_of(clang)

@@ -2,12 +2,15 @@
 """Bad input: one clear sentence, the right exit status, nothing left attached."""
 
 import os
+import re
 import shutil
+import struct
 import subprocess
 import tempfile
 
 from harness import (LEAKBPF, Observer, Skip, Workload, check_conservation, check_expectations,
-                     check_unharmed, observe, require, text_differences, wait_for, workload_path)
+                     check_unharmed, observe, read_text, require, text_differences, wait_for,
+                     workload_path)
 from registry import test
 
 USAGE, FAILED = 2, 3
@@ -60,12 +63,21 @@ def no_such_pid():
     check_refused(FAILED, [str(pid)], "-p", str(pid))
 
 
+def check_no_target(pid, *words):
+    """Every command that takes a process refuses this one, and leaves no file behind."""
+    with tempfile.TemporaryDirectory() as directory:
+        output = os.path.join(directory, "output")
+        for command in ([], ["watch"], ["goroutines"], ["record", "-o", output], ["check"]):
+            check_refused(FAILED, [str(pid), *words], *command, "-p", str(pid))
+            require(not os.listdir(directory), f"{command} left {os.listdir(directory)}")
+
+
 @test()
 def kernel_thread():
     with open("/proc/2/stat", encoding="ascii") as file:
         if "kthreadd" not in file.read():
             raise Skip("process 2 is no kernel thread: a container")
-    check_refused(FAILED, ["2", "kernel"], "-p", "2")
+    check_no_target(2, "kernel")
 
 
 @test()
@@ -75,7 +87,7 @@ def zombie():
         os._exit(0)
     try:
         os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-        check_refused(FAILED, [str(child), "zombie"], "-p", str(child))
+        check_no_target(child, "zombie")
     finally:
         os.waitpid(child, 0)
 
@@ -95,15 +107,69 @@ def unprivileged():
             "--inh-caps=-all", "--bounding-set=-all", "--"]
 
 
-@test()
-def no_privileges():
+def unprivileged_observer():
+    """What to start leakbpf with, to have it run without privileges."""
     prefix = unprivileged()
     if subprocess.run([*prefix, "test", "-x", LEAKBPF], check=False).returncode != 0:
         raise Skip(f"an unprivileged user cannot reach {LEAKBPF}")
+    return prefix
+
+
+@test()
+def no_privileges():
+    prefix = unprivileged_observer()
     with Workload("apis", prefix=prefix) as workload:
         check_refused(FAILED, ["sudo"], "-p", str(workload.pid), prefix=prefix)
         require(not text_differences(workload.pid), "something was attached")
         workload.end()
+
+
+def run_doctor(*prefix):
+    """The exit status of leakbpf doctor, and what it says of each thing: {name: (mark, text)}."""
+    result = subprocess.run([*prefix, LEAKBPF, "doctor"], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
+    said = result.stdout.decode()
+    require(not result.stderr, f"doctor complains: {result.stderr!r}")
+    rows = re.findall(r"^(\S.*?) +(ok|LIMITED|MISSING) +(\S.*)$", said, re.MULTILINE)
+    require(rows and len(rows) == len(said.splitlines()), f"not all are diagnoses: {said!r}")
+    return result.returncode, {name: (mark, text) for name, mark, text in rows}
+
+
+@test()
+def doctor_well():
+    """Where the other tests run, leakbpf can run."""
+    status, rows = run_doctor()
+    require(status == 0, f"exit status {status}: {rows}")
+    mark, text = rows["in all"]
+    require(mark == "ok" and text.startswith("leakbpf can run, with "), f"in all: {mark} {text}")
+    for name in ("BTF", "capabilities"):
+        require(rows[name][0] == "ok", f"{name}: {rows[name]}")
+
+
+@test()
+def doctor_without_privileges():
+    """It says what is missing, what for, and what to do."""
+    status, rows = run_doctor(*unprivileged_observer())
+    require(status == FAILED, f"exit status {status}, not {FAILED}: {rows}")
+    mark, text = rows["capabilities"]
+    require(mark == "MISSING" and "CAP_BPF (to load BPF programs)" in text
+            and text.endswith("run leakbpf with sudo"), f"capabilities: {mark} {text}")
+    mark, text = rows["in all"]
+    require(mark == "MISSING" and "can not run" in text and "sudo" in text,
+            f"in all: {mark} {text}")
+
+
+@test()
+def doctor_without_btf():
+    """One thing is missing: that is named, with what to do, and the rest is well."""
+    with tempfile.TemporaryDirectory() as empty:
+        hide = f"mount --bind {empty} /sys/kernel/btf && exec \"$@\""
+        status, rows = run_doctor("unshare", "-m", "sh", "-c", hide, "sh")
+    require(status == FAILED, f"exit status {status}, not {FAILED}: {rows}")
+    mark, text = rows["BTF"]
+    require(mark == "MISSING" and "CONFIG_DEBUG_INFO_BTF=y" in text, f"BTF: {mark} {text}")
+    require(rows["capabilities"][0] == "ok", f"capabilities: {rows['capabilities']}")
+    require(rows["in all"][0] == "MISSING", f"in all: {rows['in all']}")
 
 
 @test()
@@ -205,6 +271,70 @@ def truncated_program():
                 cut.write(file.read(3000))
             report = observe(workload, "go")
             check_expectations(report, workload, modules={"upgraded", "upgraded.old"})
+            workload.end()
+
+
+def loaded_bytes(path):
+    """Where the last PT_LOAD segment of a 64-bit program ends in its file."""
+    with open(path, "rb") as file:
+        program = file.read()
+    start, = struct.unpack_from("<Q", program, 32)
+    size, number = struct.unpack_from("<HH", program, 54)
+    ends = []
+    for at in range(start, start + number * size, size):
+        kind, _, offset, _, _, length = struct.unpack_from("<IIQQQQ", program, at)
+        if kind == 1:
+            ends.append(offset + length)
+    return max(ends)
+
+
+def overlaid(directory, program):
+    """A running program can not be cut in place ("text file busy"), but it can be below an overlay
+    that it was started from. Returns what to start it with, its path there and its real path."""
+    for name in ("below", "empty", "mounted"):
+        os.mkdir(os.path.join(directory, name))
+    real = os.path.join(directory, "below", "cut")
+    shutil.copy(workload_path(program), real)
+    mount = (f"cd {directory} && mount -t overlay overlay -o lowerdir=below:empty mounted && "
+             f"exec \"$@\"")
+    prefix = ["unshare", "-m", "sh", "-c", mount, "sh"]
+    if subprocess.run([*prefix, "true"], check=False).returncode != 0:
+        raise Skip("overlays can not be mounted")
+    return prefix, os.path.join(directory, "mounted", "cut"), real
+
+
+def observed_text(workload):
+    """The final text report of one more watch through the phase "parent"."""
+    with Observer(pid=workload.pid, form="text") as observer:
+        observer.wait_ready()
+        workload.phase("parent")
+        observer.interrupt()
+        observer.wait_end()
+        check_unharmed(workload, observer)
+        return read_text(observer.output)
+
+
+@test()
+def program_cut_behind_segments():
+    """The very file that runs loses its symbols and section headers: counts stay exact, frames
+    become module+0xoffset, and the program runs on."""
+    with tempfile.TemporaryDirectory() as directory:
+        prefix, path, real = overlaid(directory, "forker")
+        with Workload("forker", prefix=prefix, path=path) as workload:
+            whole = os.path.getsize(real)
+            os.truncate(real, loaded_bytes(real))
+            left = os.stat(f"/proc/{workload.pid}/exe").st_size
+            require(0 < left < whole, f"the program has {left} of {whole} bytes: it was not cut")
+            report = observe(workload, "parent")
+            found = [f for f in report.of("heap") if f["live_count"] == 100]
+            require(len(found) == 1 and found[0]["live_bytes"] == 11000,
+                    f"{len(found)} sites of 100 blocks, 11000 bytes")
+            frames = [f for f in found[0]["stack"] if f["module"] == path]
+            require(frames and frames[0] == found[0]["stack"][0],
+                    f"the caller is not in {path}: {found[0]['stack']}")
+            require(all(f["function"] is None for f in frames), f"names out of nowhere: {frames}")
+            text = observed_text(workload)
+            require(re.search(r"\bcut\+0x[0-9a-f]+", text), f"no cut+0x...: {text!r}")
             workload.end()
 
 

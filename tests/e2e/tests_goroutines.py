@@ -9,18 +9,28 @@ import subprocess
 import tempfile
 import time
 
-from harness import (LEAKBPF, SOURCES, WORKLOADS, Observer, Report, Skip, Workload,
+from harness import (LEAKBPF, SOURCES, Observer, Report, Skip, Workload,
                      check_conservation, read_text, require, wait_for)
 from registry import test
 
 HOW = ("plain", "stripped", "pie", "pie_stripped", "cgo")
 
 
+def release(version):
+    """(1, 23) for "1.23"."""
+    return tuple(map(int, version.split(".")))
+
+
 def versions():
-    """Go versions that workloads can be built with on this machine."""
-    found = [re.fullmatch(r"/usr/lib/go-(.*)/bin/go", path)[1]
+    """Go versions that workloads can be built with on this machine, the oldest first."""
+    found = [re.fullmatch(r"/usr/lib/go-([0-9.]+)/bin/go", path)
              for path in glob.glob("/usr/lib/go-1.*/bin/go")]
-    return sorted(found) or ["none"]
+    return sorted((match[1] for match in found if match), key=release) or ["none"]
+
+
+def oldest_and_newest():
+    """{version: version} of these two: for tests in which those between would show nothing new."""
+    return {version: version for version in (versions()[0], versions()[-1])}
 
 
 def go_workload(name, version, how="plain", env=None, arguments=()):
@@ -331,7 +341,7 @@ def finding_at(report, name, function):
     return hits[0]
 
 
-MARKED = {version: version for version in versions() if version in ("1.19", "1.23", "none")}
+MARKED = oldest_and_newest()
 
 
 @test("goroutine_leak", timeout=120, over=MARKED)
@@ -396,23 +406,38 @@ def process_list(version):
         require(re.search(rf"^ *{program.pid} .* 101 +go{version}\S* .*stuck", text, re.M), text)
 
 
+def ring_at(report, *functions):
+    """One goroutine in each of the functions, at its marked line, is said to be in a ring."""
+    for function in sorted(set(functions)):
+        line, wanted = stuck_line(function), functions.count(function)
+        found = [f for f in report.of("goroutine") if any(
+            frame["function"] == f"main.{function}" and frame["line"] == line
+            for frame in f["stack"])]
+        require(sum(f["live_count"] for f in found) == wanted,
+                f"not {wanted} at {function}:{line}: {report.text}"[:2000])
+        for finding in found:
+            require(finding["verdict"] == "leaking" and re.match(
+                r"likely a deadlock: goroutine \d+ waits for the mutex at 0x",
+                finding["why"] or ""), f"{function}: {finding}")
+
+
 @test("goroutine_deadlock", timeout=90, over=MARKED)
 def deadlock(version):
     """Two that hold what the other one wants are told; those that take turns, or wait for one that
     holds a lock for long, are not."""
-    report = watch_stuck(version, "deadlock", seconds=11)
-    line = stuck_line("transfer")
-    found = [f for f in report.of("goroutine") if any(
-        frame["function"] == "main.transfer" and frame["line"] == line for frame in f["stack"])]
-    require(sum(f["live_count"] for f in found) == 2, f"not both: {report.text}"[:2000])
-    for finding in found:
-        require(finding["verdict"] == "leaking" and re.match(
-            r"likely a deadlock: goroutine \d+ waits for the mutex at 0x", finding["why"]),
-            f"{finding}")
+    ring_at(watch_stuck(version, "deadlock", seconds=11), "transfer", "transfer")
     for twin in ("contended", "held"):
         report = watch_stuck(version, twin, seconds=11, fewest=1)
         alarming = report.flagged(("leaking", "growing", "suspect"))
         require(not alarming, f"{twin}: {alarming}")
+
+
+@test("goroutine_deadlock_rwmutex", timeout=90, over=MARKED)
+def deadlock_rwmutex(version):
+    """So are one that writes under a sync.RWMutex and waits for a sync.Mutex, and the one that
+    holds this and waits to read, or to write as well."""
+    ring_at(watch_stuck(version, "reader", seconds=11), "rewrite", "lookUp")
+    ring_at(watch_stuck(version, "writer", seconds=11), "rewrite", "enter")
 
 
 @test("goroutine_spinning", timeout=90, over=MARKED)

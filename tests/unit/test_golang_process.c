@@ -18,6 +18,7 @@
 
 #include "fake_go.h"
 #include "golang/process.h"
+#include "memory_limit.h"
 #include "proc/proc.h"
 
 #define BAD_ADDRESS 0x10
@@ -35,6 +36,16 @@ static void cyclic_list(void)
 {
 	for (size_t i = 0; i < FAKE_NR_G; i++)
 		fake.list[i] = fake_address(&fake.gs[0]);
+}
+
+static void long_cyclic_list(void)
+{
+	static uint64_t list[1 << 20];
+
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++)
+		list[i] = fake_address(&fake.gs[0]);
+	fake.variables.allgs =
+		(struct fake_slice){ fake_address(list), ARRAY_SIZE(list), ARRAY_SIZE(list) + 1 };
 }
 
 static void length_of_all_memory(void)
@@ -70,6 +81,16 @@ static void list_of_overlaps(void)
 static void short_table(void)
 {
 	fake.moduledata[14] = 8;
+}
+
+static void table_cut_in_index(void)
+{
+	fake.moduledata[14] = 12;
+}
+
+static void table_cut_in_last_function(void)
+{
+	fake.moduledata[14] = 5 * 8 + 3 * 64 + 2;
 }
 
 static void table_length_of_all_memory(void)
@@ -342,6 +363,7 @@ static void odd_goroutines_are_bounded(void **state)
 		size_t nr_goroutines, nr_stackless, nr_unreadable;
 	} cases[] = {
 		{ cyclic_list, 1, 0, 0 },
+		{ long_cyclic_list, 1, 0, 0 },
 		{ endless_stack, FAKE_NR_G, 0, 0 },
 		{ list_of_extremes, 3, 0, 2 },
 		{ stack_pointer_elsewhere, FAKE_NR_G, 1, 0 },
@@ -351,9 +373,11 @@ static void odd_goroutines_are_bounded(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct child child = child_start(cases[i].change);
+		struct allowance allowance = memory_limit();
 		struct golang *golang = opened(&child);
 		struct goroutine_list list = scanned(golang);
 
+		memory_unlimit(&allowance);
 		assert_int_equal(list.nr_goroutines, cases[i].nr_goroutines);
 		assert_int_equal(list.nr_stackless, cases[i].nr_stackless);
 		assert_int_equal(list.nr_unreadable, cases[i].nr_unreadable);
@@ -373,6 +397,8 @@ static void hostile_programs_are_refused(void **state)
 		{ list_of_nowhere, -ENOTSUP, "the list of goroutines of PID" },
 		{ variables_without_end, -ENOEXEC, "is no Go program" },
 		{ short_table, -ENOTSUP, "the table of Go functions of PID" },
+		{ table_cut_in_index, -ENOTSUP, "the table of Go functions of PID" },
+		{ table_cut_in_last_function, -ENOTSUP, "the table of Go functions of PID" },
 		{ table_length_of_all_memory, -ENOEXEC, "is no Go program" },
 		{ table_without_end, -ENOEXEC, "is no Go program" },
 		{ functions_without_number, -ENOTSUP, "the table of Go functions of PID" },
@@ -391,8 +417,10 @@ static void hostile_programs_are_refused(void **state)
 		struct golang *golang = NULL;
 		struct error error = { 0 };
 		uint64_t start_ns = clock_monotonic_ns();
+		struct allowance allowance = memory_limit();
 		int code = golang_open(&child.target, &golang, &error);
 
+		memory_unlimit(&allowance);
 		if (code != cases[i].code || !strstr(error.text, cases[i].sentence))
 			fail_msg("case %zu: %d, %s", i, code, error.text);
 		assert_null(golang);
@@ -414,9 +442,12 @@ static void programs_that_turn_hostile_are_refused(void **state)
 		struct golang *golang = opened(&child);
 		struct goroutine_list list = scanned(golang);
 		struct error error = { 0 };
+		struct allowance allowance;
 
 		child_do(&child, changes[i]);
+		allowance = memory_limit();
 		assert_int_equal(golang_scan(golang, &list, &error), -ENOTSUP);
+		memory_unlimit(&allowance);
 		assert_non_null(strstr(error.text, "is damaged"));
 		assert_int_equal(list.nr_goroutines, FAKE_NR_G); /* untouched */
 		golang_free(golang);

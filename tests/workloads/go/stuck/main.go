@@ -7,6 +7,8 @@
 //	stuck before N   N of them at one channel before it says "ready", none later
 //	stuck nil        a few at nil channels and in empty selects
 //	stuck deadlock   two goroutines that hold what the other one wants
+//	stuck reader     two such of which one wants to read what the other one writes
+//	stuck writer     two such of which both want to write
 //	stuck contended  the same two mutexes, taken in order by workers for ever
 //	stuck held       readers and writers of a lock that somebody holds for ever
 //	stuck spin       a select with default that takes a whole CPU
@@ -108,6 +110,52 @@ func deadlock() {
 	go transfer(b, a, &locked)
 }
 
+type table struct {
+	sync.RWMutex
+	rows map[string]int
+}
+
+//go:noinline
+func rewrite(changed *table, owner *account, locked *sync.WaitGroup) {
+	changed.Lock()
+	defer changed.Unlock()
+	locked.Done()
+	locked.Wait()
+	owner.Lock() // LEAK rewrite
+	defer owner.Unlock()
+	changed.rows["rewritten"]++
+}
+
+//go:noinline
+func lookUp(owner *account, read *table, locked *sync.WaitGroup) {
+	owner.Lock()
+	defer owner.Unlock()
+	locked.Done()
+	locked.Wait()
+	read.RLock() // LEAK lookUp
+	defer read.RUnlock()
+	owner.balance += read.rows["rewritten"]
+}
+
+//go:noinline
+func enter(owner *account, changed *table, locked *sync.WaitGroup) {
+	owner.Lock()
+	defer owner.Unlock()
+	locked.Done()
+	locked.Wait()
+	changed.Lock() // LEAK enter
+	defer changed.Unlock()
+	changed.rows["entered"]++
+}
+
+func deadlockRW(other func(*account, *table, *sync.WaitGroup)) {
+	var locked sync.WaitGroup
+	changed, owner := &table{rows: map[string]int{}}, &account{}
+	locked.Add(2)
+	go rewrite(changed, owner, &locked)
+	go other(owner, changed, &locked)
+}
+
 func contend() {
 	a, b := &account{}, &account{}
 	for i := 0; i < 8; i++ {
@@ -189,6 +237,10 @@ func main() {
 		waitForNothing()
 	case "deadlock":
 		deadlock()
+	case "reader":
+		deadlockRW(lookUp)
+	case "writer":
+		deadlockRW(enter)
 	case "contended":
 		contend()
 	case "held":
