@@ -45,7 +45,20 @@ struct live_world {
 	struct target targets[2];
 	struct snapshot snapshot;
 	struct report report;
+	char texts[65536]; /* all names: they go with the world */
+	size_t texts_len;
 };
+
+static inline const char *world_text(struct live_world *world, const char *text)
+{
+	size_t at = world->texts_len, size = strlen(text) + 1;
+
+	if (size > sizeof(world->texts) - at)
+		abort();
+	memcpy(world->texts + at, text, size);
+	world->texts_len += size;
+	return world->texts + at;
+}
 
 static inline void world_stack(struct live_world *world, size_t at, const struct live_plan *plan)
 {
@@ -55,9 +68,9 @@ static inline void world_stack(struct live_world *world, size_t at, const struct
 	*stack = (struct stack){ .id = at, .frames = world->frames[at] };
 	for (i = 0; i < MAX_FRAMES && plan->functions[i]; i++)
 		stack->frames[stack->nr_frames++] = (struct frame){
-			.function = strdup(plan->functions[i]),
-			.file = strdup("/build/app/src/server.c"),
-			.module = strdup("/srv/app/server"),
+			.function = world_text(world, plan->functions[i]),
+			.file = world_text(world, "/build/app/src/server.c"),
+			.module = world_text(world, "/srv/app/server"),
 			.address = 0x555500001000 + i,
 			.line = (int)(17 + i),
 			.inlined = i == 1,
@@ -80,7 +93,8 @@ static inline void world_add(struct live_world *world, const struct live_plan *p
 			  .closed_bytes = plan->bytes,
 			  .live_count = count,
 			  .live_bytes = plan->bytes,
-			  .state = plan->kind == LB_KIND_GOROUTINE ? strdup("select") : NULL },
+			  .state = plan->kind == LB_KIND_GOROUTINE ? world_text(world, "select")
+								   : NULL },
 		.nr_stacks = 1,
 		.verdict = plan->verdict,
 		.confidence = 0.97,
@@ -134,16 +148,6 @@ static inline struct live_world *world_new(uint64_t more, size_t nr_more)
 
 static inline void world_free(struct live_world *world)
 {
-	size_t i, j;
-
-	for (i = 0; i < world->report.nr_findings; i++) {
-		for (j = 0; j < world->stacks[i].nr_frames; j++) {
-			free((char *)world->frames[i][j].function);
-			free((char *)world->frames[i][j].file);
-			free((char *)world->frames[i][j].module);
-		}
-		free((char *)world->findings[i].site.state);
-	}
 	memset(world, 0xa5, sizeof(*world));
 	free(world);
 }
