@@ -21,19 +21,17 @@
  * would load and keep the whole section. */
 static uint64_t section_bytes(const struct image *image, const GElf_Shdr *header)
 {
-	Elf64_Chdr wide;
-	Elf32_Chdr narrow;
+	bool is_wide = gelf_getclass(image->elf) == ELFCLASS64;
+	Elf64_Chdr wide = { 0 };
+	Elf32_Chdr narrow = { 0 };
+	void *packed = is_wide ? (void *)&wide : (void *)&narrow;
+	size_t size = is_wide ? sizeof(wide) : sizeof(narrow);
 
 	if (!(header->sh_flags & SHF_COMPRESSED))
 		return header->sh_size;
-	if (gelf_getclass(image->elf) == ELFCLASS32)
-		return image_read_at(image, header->sh_offset, &narrow, sizeof(narrow)) ==
-				       (long)sizeof(narrow)
-			       ? narrow.ch_size
-			       : UINT64_MAX;
-	return image_read_at(image, header->sh_offset, &wide, sizeof(wide)) == (long)sizeof(wide)
-		       ? wide.ch_size
-		       : UINT64_MAX;
+	if (image_read_at(image, header->sh_offset, packed, size) != (long)size)
+		return UINT64_MAX;
+	return is_wide ? wide.ch_size : narrow.ch_size;
 }
 
 /* Has the file DWARF that is not too big for us? The old compressed form (.zdebug) is refused. */
