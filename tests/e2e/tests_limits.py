@@ -41,6 +41,24 @@ def overflow_freed():
 
 
 @test(timeout=300, alone=True)
+def overflow_meanwhile():
+    """No report shows more than was allocated, while the ledger fills up and empties, either."""
+    with Workload("overflow") as workload, Observer(pid=workload.pid) as observer:
+        observer.wait_ready()
+        shown = []
+        for phase in (f"fill {FILL}", "late", "free"):
+            workload.start_phase(phase)
+            for _ in range(4):
+                report = observer.report_now()
+                shown.append(check_not_more(report, "fill_one", FILL))
+                check_not_more(report, "leak_late", LATE)
+            workload.wait_line("done " + phase.split()[0])
+        print(f"shown of {FILL}: {shown}")
+        require(max(shown) > FILL / 2, f"the fill was not seen: {shown}")
+        workload.end()
+
+
+@test(timeout=300, alone=True)
 def overflow_told():
     """The first line of the report says that not every block was followed."""
     with Workload("overflow") as workload, Observer(pid=workload.pid, form="text") as observer:
