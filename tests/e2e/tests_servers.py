@@ -275,7 +275,10 @@ def check(server, report):
     print(f"{server.name}: {server.check()}; losses: {report.losses()}")
     require(server.process.poll() is None and server.answers(), f"{server.name} was harmed")
     for pid in server.processes():
-        require(not text_differences(pid), f"breakpoints left in {server.name}, PID {pid}")
+        try:
+            require(not text_differences(pid), f"breakpoints left in {server.name}, PID {pid}")
+        except (FileNotFoundError, ProcessLookupError):  # a session of postgres that just ended
+            require(pid != server.process.pid, f"{server.name} ended")
     check_conservation(report, in_flight=8)
     law = report.document["conservation"]["heap"]
     require(law["opened"] > server.fewest, f"{server.name} was hardly watched: {law}")
