@@ -23,13 +23,13 @@ struct code_mapping {
 	const char *build_id; /* GNU build-id of the file in hexadecimal, interned; NULL: none */
 };
 
+#define CREATED_BY "created by " /* stands before the function in the frame of a go statement */
 /* One line of a stack as people read it. Strings are interned and outlive the frame. */
 struct frame {
 	const char *function; /* demangled; NULL: unknown */
 	const char *file;     /* NULL: unknown */
 	const char *module;   /* path as the target sees it, "[vdso]", "[jit]"; NULL: unknown */
-	uint64_t address; /* program counter in the target (a return address but for frame 0 of an
-			         interrupted one) */
+	uint64_t address; /* in the target; of a return, but in frame 0 of an interrupted stack */
 	uint64_t offset;  /* address in the module's file image: what "module+0xoffset" shows */
 	const struct code_mapping *mapping; /* outlives the frame; NULL: unknown, or no file */
 	int line;                           /* 0: unknown */
@@ -50,8 +50,8 @@ enum runtime { RUNTIME_NATIVE, RUNTIME_GO };
 struct target {
 	pid_t pid;
 	uint64_t start_ticks; /* field 22 of /proc/PID/stat */
-	char comm[64];
-	char *exe; /* path as the target sees it; owned */
+	char comm[64];        /* of the kernel; cut there, it is the name of exe */
+	char *exe;            /* path as the target sees it; owned */
 	enum runtime runtime;
 	char *go_version;  /* NULL: not Go; owned */
 	char **allocators; /* names of the allocators found and probed; owned */

@@ -4,8 +4,10 @@
 import glob
 import os
 import re
+import subprocess
+import tempfile
 
-from harness import SOURCES, Observer, Report, check_conservation, read_text, require
+from harness import LEAKBPF, SOURCES, Observer, Report, check_conservation, read_text, require
 from registry import test
 from tests_goroutines import go_workload, oldest_and_newest
 from tests_timers import are_timers_known, require_unwatched
@@ -140,3 +142,24 @@ def catalogue_spin(version):
     require(any("main.spinFixed" in (frame["function"] or "")
                 for other in report.of("goroutine", fixed.pid) for frame in other["stack"]),
             "the loop that waits is not shown")
+
+
+RULES = {"function:main.send\n": 1, "function:main.send\nignore-top:main.receive\n": 0,
+         "ignore-created-by:main.startAll\n": 0, "kind:goroutine\n": 0, "kind:timer\n": 1,
+         "file:main.go\n": 0, "ignore-created-by:main.main\n": 1}
+
+
+@test("suppressed_goroutines", timeout=90, over=oldest_and_newest())
+def suppressed_goroutines(version):
+    """Two goroutines that wait on nil channels fail a check, unless rules match both."""
+    with go_workload("kinds", version) as program, tempfile.TemporaryDirectory() as folder:
+        for rules, status in RULES.items():
+            path = os.path.join(folder, "rules")
+            with open(path, "w", encoding="ascii") as file:
+                file.write(rules)
+            done = subprocess.run([LEAKBPF, "check", "-p", str(program.pid), "-k", "goroutine",
+                                   "-i", "0.3", "-d", "1", "--suppress", path], check=False,
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  timeout=60)
+            require(done.returncode == status, f"{rules!r}: exit status {done.returncode}: "
+                    f"{done.stdout} {done.stderr}")

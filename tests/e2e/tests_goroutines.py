@@ -13,6 +13,7 @@ from harness import (LEAKBPF, SOURCES, Observer, Report, Skip, Workload,
                      check_conservation, read_text, require, wait_for)
 from registry import test
 
+WORKLOADS = os.path.join(SOURCES, "tests", "workloads", "go")
 HOW = ("plain", "stripped", "pie", "pie_stripped", "cgo")
 
 
@@ -173,9 +174,14 @@ def groups_and_filters(version):
         line = select[0]["stack"][0]["line"]
         at_line = goroutines(program.pid, "--all", "--with", f"file=main.go:{line}")["goroutines"]
         require([g["id"] for g in at_line] == [select[0]["id"]], f"at line {line}: {at_line}")
-        by_state = {g["name"]: g["count"] for g in groups_of(program.pid, "--group", "state")}
-        require(by_state["chan send (nil chan)"] == 1 and
-                sum(by_state.values()) == everything["chosen_count"], f"by state: {by_state}")
+        for what, name, count in (("state", "chan send (nil chan)", 1),
+                                  ("func", "main.lockMutex", 3),
+                                  ("file", os.path.join(WORKLOADS, "kinds", "main.go"), None),
+                                  ("created-by", "main.spawnChildren", 3),
+                                  ("label", "request=42, tenant=blue", 1)):
+            groups = {g["name"]: g["count"] for g in groups_of(program.pid, "--group", what)}
+            require(groups.get(name) == (count or everything["chosen_count"]) and
+                    sum(groups.values()) == everything["chosen_count"], f"by {what}: {groups}")
         system = goroutines(program.pid, "--system")
         require(system["chosen_count"] == system["goroutine_count"] > everything["chosen_count"],
                 "the runtime's own are not shown with --system, or without it")

@@ -261,11 +261,12 @@ class Postgres(Server):
 
 
 def tell(server, report):
-    """A row of the table; what is not stable, in words."""
+    """A row of the table; alerted: was ever growing or leaking. What is not stable, in words."""
     verdicts = report.document["verdicts"]
     opened = sum(law["opened"] for law in report.document["conservation"].values())
     print(f"{server.name:<12}{server.requests:>9}{opened:>10}{len(report.findings):>7}"
-          f"{verdicts['suspect']:>9}{verdicts['growing']:>9}{verdicts['leaking']:>9}")
+          f"{verdicts['suspect']:>9}{verdicts['growing']:>9}{verdicts['leaking']:>9}"
+          f"{sum(f['first_alert_s'] is not None for f in report.findings):>9}")
     for finding in report.flagged(("suspect", "growing", "leaking")):
         print(f"    {describe(finding)}; {finding['why']}")
 
@@ -294,7 +295,7 @@ def watch(servers, observers):
         server.thread.join()
     reports = [observer.finish() for observer in observers]
     print(f"{'server':<12}{'requests':>9}{'opened':>10}{'sites':>7}{'suspect':>9}{'growing':>9}"
-          f"{'leaking':>9}")
+          f"{'leaking':>9}{'alerted':>9}")
     for server, report in zip(servers, reports):
         tell(server, report)
     for server, report in zip(servers, reports):

@@ -57,6 +57,21 @@ static void every_rule(void **state)
 	assert_false(matches("ignore-created-by:serve"));
 }
 
+/* The frame of a go statement is known by its text and by the function it is in. */
+static void go_statements(void **state)
+{
+	struct frame *last = &frames[ARRAY_SIZE(frames) - 1], kept = *last;
+
+	(void)state;
+	last->function = CREATED_BY "main.serve";
+	assert_true(matches("ignore-created-by:main.serve"));
+	assert_true(matches("ignore-created-by:created by main.*"));
+	assert_true(matches("leak:main.serve"));
+	assert_false(matches("ignore-created-by:serve"));
+	assert_false(matches("ignore-created-by:main"));
+	*last = kept;
+}
+
 static void comments_and_spaces(void **state)
 {
 	(void)state;
@@ -142,8 +157,11 @@ static void bad_baselines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_rule),    cmocka_unit_test(comments_and_spaces),
-		cmocka_unit_test(bad_lines),     cmocka_unit_test(baseline),
+		cmocka_unit_test(every_rule),
+		cmocka_unit_test(go_statements),
+		cmocka_unit_test(comments_and_spaces),
+		cmocka_unit_test(bad_lines),
+		cmocka_unit_test(baseline),
 		cmocka_unit_test(bad_baselines),
 	};
 

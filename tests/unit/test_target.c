@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,29 @@ static void own_process_is_described(void **state)
 	assert_false(target_is_alive(&target));
 	target_done(&target);
 	assert_null(target.exe);
+}
+
+static void long_names_are_whole(void **state)
+{
+	char folder[] = "/tmp/leakbpf-target-XXXXXX", path[96], copy[160];
+	char *argv[] = { path, (char[]){ "60" }, NULL };
+	struct target target = { 0 };
+	struct error error = { 0 };
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/name_of_more_than_15", folder);
+	snprintf(copy, sizeof(copy), "cp /bin/sleep %s", path);
+	assert_int_equal(system(copy), 0); /* NOLINT(cert-env33-c) */
+	assert_int_equal(posix_spawn(&pid, path, NULL, NULL, argv, NULL), 0);
+	assert_int_equal(target_open(pid, &target, &error), 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	unlink(path);
+	rmdir(folder);
+	assert_string_equal(target.comm, "name_of_more_than_15");
+	target_done(&target);
 }
 
 static void missing_processes_are_named(void **state)
@@ -230,6 +254,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(own_process_is_described),
+		cmocka_unit_test(long_names_are_whole),
 		cmocka_unit_test(missing_processes_are_named),
 		cmocka_unit_test(kernel_threads_are_refused),
 		cmocka_unit_test(zombies_are_refused),

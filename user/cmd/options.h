@@ -44,7 +44,7 @@ struct options {
 };
 
 extern const struct argp output_argp;            /* the options that say how to report */
-extern const struct argp_child shared_options[]; /* all that a watch has */
+extern const struct argp_child shared_options[]; /* of a watch; the first: which processes */
 #define NR_SHARED_OPTIONS 4
 
 /* What the options are when nothing is said. */

@@ -60,7 +60,7 @@ static error_t parse_command(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		for (i = 0; i < NR_SHARED_OPTIONS; i++)
+		for (i = 0; i < NR_SHARED_OPTIONS - !options->check; i++)
 			state->child_inputs[i] = options;
 		return 0;
 	case OPT_FAIL_ON:
@@ -129,7 +129,7 @@ int cmd_run(int argc, char **argv)
 		.parser = parse_command,
 		.args_doc = "-- CMD [ARG...]",
 		.doc = run_doc,
-		.children = shared_options,
+		.children = shared_options + 1, /* the first says which processes */
 	};
 	struct options options;
 

@@ -168,6 +168,15 @@ static bool fits(const char *pattern, const char *text)
 	return text && fnmatch(pattern, text, 0) == 0;
 }
 
+/* A go statement is also known by the function it is in. */
+static bool fits_function(const char *pattern, const char *function)
+{
+	static const size_t prefix = sizeof(CREATED_BY) - 1;
+
+	return fits(pattern, function) || (function && !strncmp(function, CREATED_BY, prefix) &&
+					   fits(pattern, function + prefix));
+}
+
 /* Modules are also known by their names without folders. */
 static bool fits_path(const char *pattern, const char *path)
 {
@@ -180,14 +189,14 @@ static bool frame_fits(const struct rule *rule, const struct frame *frame)
 {
 	switch (rule->what) {
 	case RULE_ANYWHERE:
-		return fits(rule->pattern, frame->function) || fits(rule->pattern, frame->module) ||
-		       fits(rule->pattern, frame->file);
+		return fits_function(rule->pattern, frame->function) ||
+		       fits(rule->pattern, frame->module) || fits(rule->pattern, frame->file);
 	case RULE_MODULE:
 		return fits_path(rule->pattern, frame->module);
 	case RULE_FILE:
 		return fits_path(rule->pattern, frame->file);
 	default:
-		return fits(rule->pattern, frame->function);
+		return fits_function(rule->pattern, frame->function);
 	}
 }
 

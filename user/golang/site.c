@@ -63,7 +63,7 @@ static struct frame creator_frame(struct strings *strings, const struct frame *c
 	struct frame frame = *creator;
 	struct buf text __cleanup_buf = { 0 };
 
-	buf_printf(&text, "created by %s", creator->function ? creator->function : "?");
+	buf_printf(&text, CREATED_BY "%s", creator->function ? creator->function : "?");
 	frame.function = strings_intern(strings, text.data);
 	return frame;
 }

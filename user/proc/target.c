@@ -12,6 +12,8 @@
 #include "proc/proc.h"
 #include "proc/stat.h"
 
+#define KERNEL_COMM_CHARS 15 /* kernel include/linux/sched.h: TASK_COMM_LEN - 1 */
+
 static int check_thread(pid_t pid, struct error *error)
 {
 	pid_t process, inner;
@@ -96,6 +98,19 @@ static void read_runtime(struct target *target)
 	image_free(image);
 }
 
+/* The kernel keeps 15 characters of a name; that of the executable may have the rest. */
+static void name_target(struct target *target, const char *comm)
+{
+	const char *name = target->exe ? strrchr(target->exe, '/') : NULL;
+
+	if (!name || strlen(comm) != KERNEL_COMM_CHARS ||
+	    strncmp(name + 1, comm, KERNEL_COMM_CHARS) != 0)
+		name = comm;
+	else
+		name++;
+	snprintf(target->comm, sizeof(target->comm), "%s", name);
+}
+
 int target_open(pid_t pid, struct target *ret_target, struct error *error)
 {
 	struct target target = { .pid = pid };
@@ -115,8 +130,8 @@ int target_open(pid_t pid, struct target *ret_target, struct error *error)
 	if (err)
 		return err;
 	target.start_ticks = stat.start_ticks;
-	snprintf(target.comm, sizeof(target.comm), "%s", stat.comm);
 	target.exe = read_exe(pid);
+	name_target(&target, stat.comm);
 	read_runtime(&target);
 	*ret_target = target;
 	return 0;
