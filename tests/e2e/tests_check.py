@@ -6,10 +6,12 @@ import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import tempfile
 
-from harness import LEAKBPF, SOURCES, Report, Workload, require, total, wait_for, workload_path
+from harness import (LEAKBPF, SOURCES, Report, Skip, Workload, require, total, wait_for,
+                     workload_path)
 from registry import test
 
 CONSTRUCTOR = {"leak_in_constructor": (7, 7000), "leak_in_main": (5, 1500)}
@@ -184,15 +186,29 @@ def check_tidy():
             require(law["matched"] >= 1000, f"its end was not seen: {law}")
 
 
-@test()
-def completion():
-    """That of bash offers the commands and options that the help has."""
-    script = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _leakbpf; '
-              'echo "${COMPREPLY[@]}"')
+# What completes the last of the words $@, by the file $0; zsh's own functions print what they get.
+COMPLETE = {
+    "bash": ("leakbpf.bash",
+             'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _leakbpf; '
+             'echo "${COMPREPLY[@]}"'),
+    "zsh": ("_leakbpf",
+            "compadd() { shift; print -- $@ }; _describe() { print -- ${${(P)2}%%:*} }; "
+            "_files() { }; words=($@); CURRENT=$#; complete_last() { source $ZSH_ARGZERO }; "
+            "complete_last"),
+}
+
+
+@test(over={shell: shell for shell in COMPLETE})
+def completion(shell):
+    """The commands and options that the help has are offered."""
+    name, script = COMPLETE[shell]
+    if not shutil.which(shell):
+        raise Skip(f"{shell} is not installed")
 
     def offered(*words):
-        path = os.path.join(SOURCES, "tools/package/leakbpf.bash")
-        done = subprocess.run(["bash", "-c", script, path, LEAKBPF, *words], check=True,
+        path = os.path.join(SOURCES, "tools/package", name)
+        options = ["-f"] if shell == "zsh" else []
+        done = subprocess.run([shell, *options, "-c", script, path, LEAKBPF, *words], check=True,
                               capture_output=True, text=True, timeout=60)
         require(not done.stderr, f"completion of {words}: {done.stderr}")
         return set(done.stdout.split())
@@ -200,9 +216,12 @@ def completion():
     commands = set(re.findall(r"^  ([a-z]+) +[a-z]", leakbpf("--help").stdout, re.MULTILINE))
     require(offered("") == commands and {"check", "goroutines"} < commands,
             f"commands: {offered('')}, not {commands}")
-    require(offered("che") == {"check"}, f"che: {offered('che')}")
     for command in commands:
         options = set(re.findall(r"^ +(?:-\S, )?(--[a-z][a-z-]+)",
                                  leakbpf(command, "--help").stdout, re.MULTILINE))
         require(offered(command, "--") == options, f"{command}: {offered(command, '--')}")
-    require(offered("-f", "") >= {"text", "json", "pprof"}, f"formats: {offered('-f', '')}")
+    formats = {"text", "json", "folded", "pprof", "svg", "html"}
+    require(offered("-f", "") == formats, f"formats: {offered('-f', '')}")
+    require(offered("check", "--fail-on", "") == {"leaking", "growing"}, "verdicts to fail on")
+    if shell == "bash":  # zsh itself chooses what fits the beginning of a word
+        require(offered("che") == {"check"}, f"che: {offered('che')}")
