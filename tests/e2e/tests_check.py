@@ -34,10 +34,13 @@ def check_constructor(report, module="constructor"):
         require(found == wanted, f"{site}: {found} counted, not {wanted}")
 
 
-@test()
-def run_from_first_instruction():
-    result = leakbpf("run", "-f", "json", "--all-sites", "--", workload_path("constructor"))
-    check_constructor(Report(result.stdout))
+@test(over={"libc_last": "constructor", "libc_first": "constructor_late"})
+def run_from_first_instruction(program):
+    result = leakbpf("run", "-f", "json", "--all-sites", "--", workload_path(program))
+    report = Report(result.stdout)
+    check_constructor(report, program)
+    (target,) = report.document["targets"]
+    require(not target["blind_spots"], f"not seen: {target['blind_spots']}")
     require("exited with status 4" in result.stderr, f"no exit status told: {result.stderr!r}")
 
 

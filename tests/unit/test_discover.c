@@ -192,6 +192,45 @@ static void test_not_an_allocator(void **state)
 	discovery_done(&found);
 }
 
+/* The file of these functions, with @text among its constants at @at. */
+static struct discovery look_with_text(const char *text, size_t at,
+				       const struct function *functions, size_t nr)
+{
+	struct image *image = make_file(FILE_DYNAMIC, functions, nr);
+	struct discovery discovery;
+
+	image_free(image);
+	put(at, text, strlen(text));
+	assert_int_equal(image_open_memory(file, sizeof(file), &image), 0);
+	assert_int_equal(discover(image, &discovery), 0);
+	image_free(image);
+	return discovery;
+}
+
+/* An allocator without symbols is known by what it would say; one with symbols is not nameless. */
+static void test_nameless_allocator(void **state)
+{
+	const struct function other = GLOBAL("serve", 0, PUSH);
+	const struct function own[] = { LOCAL("je_malloc", 0, PUSH), LOCAL("je_free", 1, PUSH) };
+	const char *text = "mimalloc: error: %s";
+	struct discovery found = look_with_text(text, 0x3000, &other, 1);
+
+	(void)state;
+	assert_string_equal(found.nameless_allocator, "mimalloc");
+	assert_null(found.allocator);
+	discovery_done(&found);
+	found = look_with_text("<jemalloc>: ", sizeof(file) - strlen("<jemalloc>: "), &other, 1);
+	assert_string_equal(found.nameless_allocator, "jemalloc");
+	discovery_done(&found);
+	found = look_with_text("<jemalloc>:", sizeof(file) - strlen("<jemalloc>:"), &other, 1);
+	assert_null(found.nameless_allocator);
+	discovery_done(&found);
+	found = look_with_text("<jemalloc>: ", 0x3000, own, ARRAY_SIZE(own));
+	assert_null(found.nameless_allocator);
+	assert_string_equal(found.prefixed_allocator, "jemalloc");
+	discovery_done(&found);
+}
+
 static void test_prefixed_allocator(void **state)
 {
 	struct discovery found = LOOK(FILE_DYNAMIC, LOCAL("je_malloc", 0, PUSH),
@@ -359,6 +398,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unknown_allocator),
 		cmocka_unit_test(test_not_an_allocator),
+		cmocka_unit_test(test_nameless_allocator),
 		cmocka_unit_test(test_prefixed_allocator),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_aliases),

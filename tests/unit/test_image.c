@@ -276,6 +276,57 @@ static void damaged_segments_are_refused(void **state)
 }
 
 /* A file that is cut after it was opened: reading ends, nothing else. */
+/* An image of nothing but these bytes. Is the text found in it? */
+static bool has_text(const void *bytes, size_t len)
+{
+	static const char *const texts[] = { "not there", "the text" };
+	struct image *image;
+	size_t found = 99;
+	int error;
+
+	assert_int_equal(image_open_memory(bytes, len, &image), 0);
+	error = image_find_constant(image, texts, ARRAY_SIZE(texts), &found);
+	image_free(image);
+	assert_true(error ? error == -ENOENT && found == 99 : found == 1);
+	return !error;
+}
+
+static void constants_are_found_wherever_they_are(void **state)
+{
+	static struct {
+		Elf64_Ehdr header;
+		Elf64_Phdr segment;
+		char content[600000];
+	} file = {
+		.header = { .e_ident = { 0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT },
+			    .e_type = ET_DYN,
+			    .e_machine = EM_X86_64,
+			    .e_version = EV_CURRENT,
+			    .e_phoff = sizeof(Elf64_Ehdr),
+			    .e_ehsize = sizeof(Elf64_Ehdr),
+			    .e_phentsize = sizeof(Elf64_Phdr),
+			    .e_phnum = 1 },
+		.segment = { .p_type = PT_LOAD,
+			     .p_flags = PF_R,
+			     .p_filesz = sizeof(file),
+			     .p_memsz = sizeof(file) },
+	};
+	size_t last = sizeof(file.content) - strlen("the text");
+
+	(void)state;
+	assert_false(has_text(&file, sizeof(file)));
+	for (size_t at = 0; at <= last; at += at > 261800 && at < 262200 ? 1 : 1000) {
+		memcpy(file.content + at, "the text", strlen("the text"));
+		assert_true(has_text(&file, sizeof(file)));
+		memset(file.content + at, 0, strlen("the text"));
+	}
+	memcpy(file.content + last, "the text", strlen("the text"));
+	assert_true(has_text(&file, sizeof(file)));
+	assert_false(has_text(&file, sizeof(file) - 1));
+	file.segment.p_flags = PF_R | PF_W;
+	assert_false(has_text(&file, sizeof(file)));
+}
+
 static void cut_file_reads_short(void **state)
 {
 	struct image *image;
@@ -305,6 +356,7 @@ int main(void)
 		cmocka_unit_test(memory_and_file_are_the_same),
 		cmocka_unit_test(other_files_are_refused),
 		cmocka_unit_test(damaged_segments_are_refused),
+		cmocka_unit_test(constants_are_found_wherever_they_are),
 		cmocka_unit_test(cut_file_reads_short),
 	};
 

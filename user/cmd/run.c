@@ -60,7 +60,7 @@ static error_t parse_command(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		for (i = 0; i < NR_SHARED_OPTIONS - !options->check; i++)
+		for (i = 0; i < NR_SHARED_OPTIONS - (size_t)!options->check; i++)
 			state->child_inputs[i] = options;
 		return 0;
 	case OPT_FAIL_ON:

@@ -46,6 +46,10 @@ int image_offset_to_vaddr(const struct image *image, uint64_t offset, uint64_t *
 bool image_is_executable(const struct image *image, uint64_t vaddr);
 /* Reads bytes of the file image at @vaddr. Returns how many (<= @len) or -errno. */
 long image_read(const struct image *image, uint64_t vaddr, void *bytes, size_t len);
+/* Finds one of the @nr texts (each of at most 64 bytes) in what the file loads and does not write
+ * to. -ENOENT: none is there. */
+int image_find_constant(const struct image *image, const char *const *texts, size_t nr,
+			size_t *ret_found);
 
 /* --- symbols: .symtab and .dynsym, .gnu_debugdata and a separate debug file when present --- */
 struct symbol {

@@ -56,6 +56,7 @@ static int add_segment(struct image *image, const GElf_Phdr *header)
 		.offset = header->p_offset,
 		.file_bytes = header->p_filesz,
 		.executable = header->p_flags & PF_X,
+		.writable = header->p_flags & PF_W,
 	};
 	return 0;
 }

@@ -18,7 +18,7 @@ struct segment {
 	uint64_t memory_bytes;
 	uint64_t offset;
 	uint64_t file_bytes;
-	bool executable;
+	bool executable, writable;
 };
 
 /* A function symbol (or a label in code) and where it ends. */

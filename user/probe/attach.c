@@ -158,14 +158,17 @@ void attachment_done(struct attachment *attachment)
 	*attachment = (struct attachment){ 0 };
 }
 
-/* Which places hold the decoded instruction; the others are told as blind spots. */
+/* Which places hold the decoded instruction; the others are told as blind spots, unless there is
+ * nothing left to see. */
 static int verify_places(const struct verifier *verifier, struct plan *plan,
 			 const struct object_plan *object, bool *verified)
 {
 	for (size_t i = 0; i < object->nr_probes; i++) {
-		verified[i] = verifier_check(verifier, object->dev, object->inode,
-					     &object->probes[i].placement);
-		if (!verified[i] &&
+		int code = verifier_check(verifier, object->dev, object->inode,
+					  &object->probes[i].placement);
+
+		verified[i] = code == 0;
+		if (code && code != -ESRCH &&
 		    plan_add_blind_spot(
 			    plan,
 			    "%s in %s is not watched: the code in memory is not that of "

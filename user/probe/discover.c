@@ -30,6 +30,15 @@ static const struct mark {
 	{ "_int_malloc", "glibc" },               /* glibc malloc/malloc.c, in static programs */
 };
 
+/* How allocators begin what they complain about: by that they are known without any symbol. */
+static const char *const complaints[] = {
+	"<jemalloc>: ",                /* jemalloc 5.3 src/pages.c, os_pages_unmap */
+	"mimalloc: error: ",           /* mimalloc 2.0 src/options.c, _mi_error_message */
+	"tcmalloc: allocation failed", /* gperftools 2.10 src/tcmalloc.cc */
+};
+static const char *const complainers[] = { "jemalloc", "mimalloc", "tcmalloc" };
+_Static_assert(ARRAY_SIZE(complaints) == ARRAY_SIZE(complainers), "one each");
+
 struct candidate {
 	const struct call *call;
 	const char *symbol; /* the image's */
@@ -273,6 +282,21 @@ static int place(struct image *image, const struct candidate *candidate,
 	return discovery_add_probe(discovery, candidate->symbol, &probe);
 }
 
+/* -ENOMEM, or 0. */
+static int find_nameless(const struct image *image, struct discovery *discovery)
+{
+	size_t found;
+	int err;
+
+	if (discovery->allocator || discovery->prefixed_allocator ||
+	    (discovery->is_go && !discovery->has_c))
+		return 0;
+	err = image_find_constant(image, complaints, ARRAY_SIZE(complaints), &found);
+	if (!err)
+		discovery->nameless_allocator = complainers[found];
+	return err == -ENOMEM ? err : 0;
+}
+
 /* discover() into @discovery, which the caller releases also on failure. */
 static int discover_into(struct image *image, struct discovery *discovery)
 {
@@ -287,6 +311,9 @@ static int discover_into(struct image *image, struct discovery *discovery)
 		discovery->allocator = plain_allocator(&gathering);
 	discovery->prefixed_allocator = prefixed_allocator(&gathering);
 	discovery->replaces_malloc = discovery->allocator && !is_libc_name(discovery->allocator);
+	err = find_nameless(image, discovery);
+	if (err < 0)
+		return err;
 	narrow(&gathering, discovery, discovery->allocator || image_is_static(image));
 	for (size_t i = 0; i < gathering.nr_candidates; i++) {
 		if (is_counted_elsewhere(image, &gathering, &gathering.candidates[i]))

@@ -22,6 +22,7 @@ struct discovery {
 	bool replaces_malloc;           /* defines plain malloc and is not the C library */
 	const char *allocator;          /* of the plain names; NULL: it does not define malloc */
 	const char *prefixed_allocator; /* of the prefixed ones; NULL: none */
+	const char *nameless_allocator; /* linked in without its symbols; NULL: none is known */
 	struct site_probe *probes;
 	size_t nr_probes, capacity;
 	struct unplaced *unplaced;

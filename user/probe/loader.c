@@ -81,7 +81,7 @@ static int loader_attach_one(struct tracer *tracer, pid_t pid, const struct veri
 		error = find_hook(path, &placement);
 	if (error == -ENOENT || error == -ENOTSUP || error == -ENOEXEC)
 		return 0;
-	if (!error && !verifier_check(verifier, mapping->dev, mapping->inode, &placement))
+	if (!error && verifier_check(verifier, mapping->dev, mapping->inode, &placement))
 		return 0;
 	return error ? error : attach_hook(tracer, pid, mapping, path, placement.offset);
 }

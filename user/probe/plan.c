@@ -240,6 +240,12 @@ static int add_file(struct building *building, const struct mapping *mapping)
 						  "by kind heap",
 						  mapping->path);
 	}
+	if (!err && discovery->nameless_allocator && wants(building, LB_KIND_HEAP))
+		err = plan_add_blind_spot(
+			&building->plan,
+			"%s seems to hold %s without its symbols: the blocks that "
+			"it hands out are not seen, only its mappings",
+			mapping->path, discovery->nameless_allocator);
 	if (!err && discovery->has_unknown_timers && wants(building, LB_KIND_TIMER))
 		err = plan_add_blind_spot(&building->plan,
 					  "the timers of %s are not watched: its version of Go is "

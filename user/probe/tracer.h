@@ -52,9 +52,10 @@ struct verifier {
 
 int verifier_open(pid_t pid, const struct maps *maps, struct verifier *ret_verifier);
 void verifier_done(struct verifier *verifier);
-/* Does the memory hold the instruction of the file, or what a uprobe leaves of it? */
-bool verifier_check(const struct verifier *verifier, uint64_t dev, uint64_t inode,
-		    const struct placement *placement);
+/* 0: the memory holds the instruction of the file, or what a uprobe leaves of it; -ENOENT: not;
+ * -ESRCH: it is no more, since the process has ended, replaced its program or unmapped the file. */
+int verifier_check(const struct verifier *verifier, uint64_t dev, uint64_t inode,
+		   const struct placement *placement);
 
 /* --- loader.c --- */
 /* Attaches to the function that the dynamic linker calls when its list of objects has changed. */
