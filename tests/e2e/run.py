@@ -17,6 +17,7 @@ from harness import LEAKBPF, Failure, Skip
 import tests_browser  # noqa: F401
 import tests_catalogue  # noqa: F401  each registers its tests
 import tests_check  # noqa: F401
+import tests_demo  # noqa: F401
 import tests_errors  # noqa: F401
 import tests_goroutines  # noqa: F401
 import tests_heap  # noqa: F401

@@ -394,3 +394,18 @@ def no_allocator_symbols():
             require(observer.process.returncode in (0, FAILED),
                     f"exit status {observer.process.returncode}")
             workload.end()
+
+
+@test()
+def stripped_allocator():
+    """An allocator without its symbols is named, and that its blocks are not seen."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "stripped")
+        subprocess.run(["strip", "-s", "-o", path, workload_path("apis_prefixed")], check=True)
+        with Workload("stripped", path=path) as workload:
+            report = observe(workload, "go")
+            (target,) = report.document["targets"]
+            require(target["allocators"] == ["glibc"] and
+                    any(spot.startswith(f"{path} seems to hold jemalloc without its symbols")
+                        for spot in target["blind_spots"]), f"told: {target}")
+            workload.end()

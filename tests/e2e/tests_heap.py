@@ -5,9 +5,9 @@ import glob
 import os
 import time
 
-from harness import (Observer, Skip, Workload, check_conservation, check_expectations,
+from harness import (WORKLOADS, Observer, Skip, Workload, check_conservation, check_expectations,
                      check_unharmed, describe, observe, require, simple_name, text_differences,
-                     total)
+                     total, workload_path)
 from registry import test
 
 SERVER_S = 10  # how long the server works: enough polls for a verdict
@@ -66,30 +66,36 @@ def clean_twin(threads):
 
 
 def library(pattern):
+    if os.path.exists(os.path.join(WORKLOADS, pattern)):
+        return workload_path(pattern)
     paths = sorted(glob.glob(f"/usr/lib/*/{pattern}") + glob.glob(f"/usr/lib64/{pattern}"))
     if not paths:
         raise Skip(f"{pattern} is not installed")
     return paths[0]
 
 
-def check_allocator(report, allocator):
+def check_allocator(report, allocators):
     target = report.document["targets"][0]
-    require(target["allocators"] == [allocator], f"allocators: {target['allocators']}")
+    require(target["allocators"] == allocators.split(), f"allocators: {target['allocators']}")
     require(not target["blind_spots"], f"blind spots: {target['blind_spots']}")
 
 
-def check_program(program, allocator, phases, preload=None, options=()):
+def check_program(program, allocators, phases, preload=None, options=()):
+    """allocators: the words of the report, in its order. Returns the report."""
     env = {"LD_PRELOAD": library(preload)} if preload else None
     with Workload(program, env=env) as workload:
         report = observe(workload, *phases, options=options)
         check_expectations(report, workload)
-        check_allocator(report, allocator)
+        check_allocator(report, allocators)
         require(not report.losses(), f"losses: {report.losses()}")
         workload.end()
+        return report
 
 
-PRELOADS = {"jemalloc": "libjemalloc.so.2", "tcmalloc": "libtcmalloc_minimal.so.4",
-            "mimalloc": "libmimalloc.so.2"}
+PRELOADS = {"jemalloc": ("jemalloc", "libjemalloc.so.2"),
+            "tcmalloc": ("tcmalloc", "libtcmalloc_minimal.so.4"),
+            "tcmalloc_full": ("tcmalloc", "libtcmalloc.so.4"),
+            "mimalloc": ("mimalloc", "libmimalloc.so.2")}
 
 APIS = {
     "glibc": ("apis", "glibc"),
@@ -98,10 +104,14 @@ APIS = {
     "musl_static": ("apis_musl_static", "musl"),
     "jemalloc": ("apis_jemalloc", "jemalloc"),
     "jemalloc_static": ("apis_jemalloc_static", "jemalloc"),
+    "prefixed_static": ("apis_prefixed", "jemalloc glibc"),
+    "prefixed_all_static": ("apis_prefixed_static", "jemalloc glibc"),
     "tcmalloc": ("apis_tcmalloc_minimal", "tcmalloc"),
     "tcmalloc_static": ("apis_tcmalloc_minimal_static", "tcmalloc"),
+    "tcmalloc_full": ("apis_tcmalloc", "tcmalloc"),
+    "tcmalloc_full_static": ("apis_tcmalloc_static", "tcmalloc"),
     "mimalloc": ("apis_mimalloc", "mimalloc"),
-    **{f"{name}_preloaded": ("apis", name, path) for name, path in PRELOADS.items()},
+    **{f"{name}_preloaded": ("apis", *how) for name, how in PRELOADS.items()},
 }
 
 OPERATORS = {
@@ -110,26 +120,48 @@ OPERATORS = {
     "jemalloc": ("operators_jemalloc", "jemalloc"),
     "jemalloc_static": ("operators_jemalloc_static", "jemalloc"),
     "tcmalloc": ("operators_tcmalloc_minimal", "tcmalloc"),
+    "tcmalloc_full": ("operators_tcmalloc", "tcmalloc"),
+    "tcmalloc_full_static": ("operators_tcmalloc_static", "tcmalloc"),
     "mimalloc": ("operators_mimalloc", "mimalloc"),
-    **{f"{name}_preloaded": ("operators", name, path) for name, path in PRELOADS.items()},
+    **{f"{name}_preloaded": ("operators", *how) for name, how in PRELOADS.items()},
 }
 
 
 @test(over=APIS)
 def apis(variant):
     """The C functions, realloc that fails, blocks that are mappings, the block of a new arena."""
-    program, allocator, *preload = variant
-    check_program(program, allocator, ["go", "threads"], *preload)
+    program, allocators, *preload = variant
+    check_program(program, allocators, ["go", "threads"], *preload)
 
 
 @test(over=OPERATORS)
 def operators(variant):
-    program, allocator, *preload = variant
-    check_program(program, allocator, ["go"], *preload)
+    program, allocators, *preload = variant
+    check_program(program, allocators, ["go"], *preload)
+
+
+CFREE = {
+    "own": ("cfree_linked", "custom"),
+    "own_preloaded": ("cfree", "custom", "libold_malloc.so"),
+    "tcmalloc": ("cfree_tcmalloc_minimal", "tcmalloc"),
+    "tcmalloc_full": ("cfree_tcmalloc", "tcmalloc"),
+    "mimalloc": ("cfree_mimalloc", "mimalloc"),
+    **{f"{name}_preloaded": ("cfree", *how) for name, how in PRELOADS.items()
+       if name != "jemalloc"},  # has no cfree
+}
+
+
+@test(over=CFREE)
+def cfree(variant):
+    """What cfree releases is gone, the rest exact; it counts once also where it jumps to free."""
+    program, allocators, *preload = variant
+    report = check_program(program, allocators, ["go"], *preload)
+    law = report.document["conservation"]["heap"]
+    require((law["matched"], law["unmatched"]) == (200, 0), f"releases: {law}")
 
 
 @test(over={"glibc": "abandon", "jemalloc": "abandon_jemalloc",
-            "tcmalloc": "abandon_tcmalloc_minimal"})
+            "tcmalloc": "abandon_tcmalloc_minimal", "tcmalloc_full": "abandon_tcmalloc"})
 def abandon(program):
     """Calls left by exception, longjmp and thread exit do not spoil later ones."""
     with Workload(program) as workload:
@@ -140,7 +172,7 @@ def abandon(program):
 
 @test()
 def own_operators():
-    """An operator new of the program's own throws when it likes: it is left alone, and that told."""
+    """An operator new of the program's own throws when it likes: left alone, and that is told."""
     with Workload("thrower") as workload:
         report = observe(workload, "go 30")
         spots = report.document["targets"][0]["blind_spots"]
@@ -172,6 +204,20 @@ def inlined_frames():
         with open(frames[0]["file"], encoding="utf-8") as source:
             line = source.read().splitlines()[frames[0]["line"] - 1]
         require("the leaking line" in line, f"line {frames[0]['line']} is {line!r}")
+        workload.end()
+
+
+@test()
+def jit():
+    """Code that was made at run time has the names that its compiler wrote to /tmp/perf-PID.map."""
+    with Workload("jit") as workload:
+        report = observe(workload, "go")
+        finding, = (f for f in report.of("heap") if f["stack"][0]["module"] == "[jit]")
+        names = [frame["function"] for frame in finding["stack"]]
+        require(names[:3] == ["script::take", "script::serve request.js:12", "call_the_code"],
+                f"the stack is {names}")
+        require((finding["live_count"], finding["live_bytes"]) == (100, 2400), describe(finding))
+        require(not finding["stack_incomplete"] and names[-1] == "_start", f"cut: {names}")
         workload.end()
 
 
