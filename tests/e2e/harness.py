@@ -187,9 +187,12 @@ def existing_bpf_objects(objects):
     """Those of objects that still exist."""
     left = set()
     for what in {what for what, _ in objects}:
-        listing = subprocess.run(["bpftool", "-j", what, "show"], check=True,
-                                 stdout=subprocess.PIPE).stdout
-        left |= {(what, str(entry["id"])) for entry in json.loads(listing or "[]")} & objects
+        listing = subprocess.run(["bpftool", "-j", what, "show"], check=False,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if listing.returncode:  # it fails while others are made (EAGAIN): ask again
+            return objects
+        left |= {(what, str(entry["id"]))
+                 for entry in json.loads(listing.stdout or "[]")} & objects
     return left
 
 
@@ -271,7 +274,7 @@ class Observer:
 
     def wait_gone(self):
         """Waits until the kernel has freed what the observer held (it does so after a while)."""
-        wait_for(lambda: not existing_bpf_objects(self.objects), "the kernel to be clean", 20)
+        wait_for(lambda: not existing_bpf_objects(self.objects), "the kernel to be clean")
 
     def interrupt(self, signal_number=signal.SIGINT):
         self.process.send_signal(signal_number)

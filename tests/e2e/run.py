@@ -8,6 +8,7 @@ Exit status: 0 passed, 1 failed, 77 skipped.
 import os
 import sys
 import time
+import traceback
 
 sys.dont_write_bytecode = True
 
@@ -47,6 +48,14 @@ def check_machine():
         raise Failure(f"{LEAKBPF} is missing: build it first, or name it in LEAKBPF")
 
 
+def set_environment():
+    """The same wherever the tests run: no translations, and no proxy between them and themselves."""
+    for name in list(os.environ):
+        if name.startswith("LC_") or name.lower().endswith("_proxy") or name == "LANG":
+            del os.environ[name]
+    os.environ["LC_ALL"] = "C.UTF-8"
+
+
 def run(test):
     start = time.monotonic()
     try:
@@ -57,6 +66,9 @@ def run(test):
         return SKIPPED
     except Failure as failure:
         print(f"FAILED {test.name}: {failure}")
+        return 1
+    except Exception:  # pylint: disable=broad-except
+        print(f"FAILED {test.name}: {traceback.format_exc()}")
         return 1
     print(f"passed {test.name} ({time.monotonic() - start:.1f} s)")
     return 0
@@ -71,6 +83,7 @@ def main(names):
     if unknown or not names:
         print(f"usage: run.py --list | NAME...  (unknown: {' '.join(unknown)})", file=sys.stderr)
         return 2
+    set_environment()
     results = [run(registry.TESTS[name]) for name in names]
     return 1 if 1 in results else max(results)
 

@@ -32,7 +32,7 @@ class Terminal:
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.rest = ""  # of a sequence that has not come whole
         self.normal = ""  # all that was written while not on the alternate screen
-        self.modes = {"1049": False, "25": True, "7": True}
+        self.modes = {"1049": False, "25": True, "7": True, "2026": False}
         self.used = set()  # modes that were set or reset
         self.colours = set()
         self.resize(rows, columns)
@@ -42,6 +42,10 @@ class Terminal:
         self.grid = [[" "] * columns for _ in range(rows)]
         self.row = self.column = 0
         self.too_wide = False  # something was written beyond the last column
+
+    def is_in_frame(self):
+        """Has a frame begun that is not there to its end?"""
+        return self.is_alternate() and self.modes["2026"]
 
     def is_alternate(self):
         return self.modes["1049"]
@@ -159,7 +163,7 @@ class Screen:
         deadline = time.monotonic() + timeout
         while True:
             self.read(0.01)
-            value = condition()
+            value = not self.terminal.is_in_frame() and condition()
             if value:
                 return value
             if time.monotonic() > deadline:

@@ -164,11 +164,11 @@ def run_interrupted():
     wait_for(sleepers, "the program")
     wait_for(lambda: says("learning"), "the first poll")
     os.write(terminal, b"\x03")
-    wait_for(lambda: says("probes:"), "the report")
+    wait_for(lambda: says("signal 2"), "what is said last")
     status = os.waitpid(pid, 0)[1]
     os.close(terminal)
     require(not sleepers(), "the program still runs")
-    require(os.waitstatus_to_exitcode(status) == 0 and "signal 2" in told, f"{status}: {told}")
+    require(os.waitstatus_to_exitcode(status) == 0 and "probes:" in told, f"{status}: {told}")
 
 
 @test()

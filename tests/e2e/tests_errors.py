@@ -163,8 +163,8 @@ def doctor_without_privileges():
 def doctor_without_btf():
     """One thing is missing: that is named, with what to do, and the rest is well."""
     with tempfile.TemporaryDirectory() as empty:
-        hide = f"mount --bind {empty} /sys/kernel/btf && exec \"$@\""
-        status, rows = run_doctor("unshare", "-m", "sh", "-c", hide, "sh")
+        hide = 'mount --bind "$0" /sys/kernel/btf && exec "$@"'
+        status, rows = run_doctor("unshare", "-m", "sh", "-c", hide, empty)
     require(status == FAILED, f"exit status {status}, not {FAILED}: {rows}")
     mark, text = rows["BTF"]
     require(mark == "MISSING" and "CONFIG_DEBUG_INFO_BTF=y" in text, f"BTF: {mark} {text}")
@@ -175,9 +175,9 @@ def doctor_without_btf():
 @test()
 def no_btf():
     with tempfile.TemporaryDirectory() as empty, Workload("apis") as workload:
-        hide = f"mount --bind {empty} /sys/kernel/btf && exec \"$@\""
+        hide = 'mount --bind "$0" /sys/kernel/btf && exec "$@"'
         check_refused(FAILED, ["BTF"], "-p", str(workload.pid),
-                      prefix=["unshare", "-m", "sh", "-c", hide, "sh"])
+                      prefix=["unshare", "-m", "sh", "-c", hide, empty])
         require(not text_differences(workload.pid), "something was attached")
         workload.end()
 

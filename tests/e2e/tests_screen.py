@@ -93,7 +93,7 @@ def screen_keys():
             start = time.monotonic()
             sort_by(screen, "count")
             print(f"note: a key was answered in {(time.monotonic() - start) * 1000:.0f} ms")
-            require(time.monotonic() - start < 1, "the key waited for a poll")
+            require(time.monotonic() - start < 2, "the key waited for a poll")
             require(order(screen) == ["leak_site_a", "leak_site_b", "leak_site_c"],
                     f"by count: {order(screen)}")
             sort_by(screen, "bytes")
@@ -125,8 +125,9 @@ def screen_keys():
             screen.read(0)
             require(live_count(screen, "leak_site_a") == paused, "the pause is none")
             screen.press("p")
-            screen.wait(lambda: live_count(screen, "leak_site_a") > paused, "what came meanwhile",
-                        timeout=1)
+            start = time.monotonic()
+            screen.wait(lambda: live_count(screen, "leak_site_a") > paused, "what came meanwhile")
+            print(f"note: it went on after {(time.monotonic() - start) * 1000:.0f} ms")
             screen.press("q")
             screen.wait_end()
         workload.phase("quiet")
@@ -138,17 +139,17 @@ def screen_resized():
     """Lines fit from the next frame on, which comes at once."""
     with Workload("leaky_server") as workload:
         workload.phase("go")
-        with Screen(*pid_words(workload, "2"), rows=40, columns=150) as screen:
+        with Screen(*pid_words(workload, "10"), rows=40, columns=150) as screen:
             screen.wait_text("leak_site_a")
             screen.press("\r")
             screen.wait_text("start_thread|clone")
             for rows, columns in ((24, 80), (10, 40), (3, 12), (1, 1), (24, 80)):
                 screen.resize(rows, columns)
-                screen.wait(lambda: screen.terminal.text().strip(), "a frame", timeout=1)
+                screen.wait(lambda: screen.terminal.text().strip(), "a frame", timeout=8)
                 screen.read(0.3)
                 require(not screen.terminal.too_wide,
                         f"too wide for {rows} x {columns}:\n{screen.terminal.text()}")
-            require("help" in screen.terminal.lines()[23], "the last line is not that of the keys")
+            screen.wait(lambda: "help" in screen.terminal.lines()[23], "the line of the keys", 8)
             require(any(site in screen.terminal.text() for site in SITES), "no site is shown")
             screen.press("q")
             screen.wait_end()

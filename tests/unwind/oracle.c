@@ -303,7 +303,7 @@ static void attach(struct oracle *oracle, struct link *ret_link)
 	};
 	int error = -ENOENT;
 
-	for (int i = 0; i < 500 && error; i++) {
+	for (int i = 0; i < 6000 && error; i++) {
 		usleep(10000);
 		if (find_malloc(oracle->pid, cache, path, sizeof(path), &offset))
 			error = link_attach_multi(oracle->skeleton->progs.oracle_entry,

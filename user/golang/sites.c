@@ -70,6 +70,7 @@ static int move_member(struct goroutine_watch *watch, const struct goroutine *go
 	if (goroutine->state == GOROUTINE_RUNNABLE || goroutine->state == GOROUTINE_RUNNING) {
 		ret_member->nr_running = old ? old->nr_running + 1 : 1;
 		ret_member->running_ns = old && old->nr_running ? old->running_ns : now_ns;
+		ret_member->running_cpu_ns = old ? old->running_cpu_ns : 0;
 	}
 	if (old)
 		old->site = NULL;

@@ -37,6 +37,7 @@ struct goroutine_member {
 	uint64_t born_ns;
 	uint64_t waits_on;
 	uint64_t running_ns;     /* in every poll since then it was running */
+	uint64_t running_cpu_ns; /* CPU time that the process had wanted then */
 	unsigned int nr_running; /* polls; 0: it waits */
 	struct goroutine_site *site;
 };
@@ -50,10 +51,9 @@ struct goroutine_watch {
 	struct goroutine_site *buckets[NR_SITE_BUCKETS]; /* by id */
 	struct goroutine_member *members;                /* sorted by address */
 	size_t nr_members;
-	uint64_t cpu_ns, cpu_at_ns; /* CPU time the process had taken, and when; 0: unknown */
-	bool has_cohorts;           /* epochs were asked for in the last poll */
-	size_t nr_named;            /* texts that were made for states and proofs */
-	uint64_t opened, closed;    /* of all sites, those that are forgotten too */
+	bool has_cohorts;        /* epochs were asked for in the last poll */
+	size_t nr_named;         /* texts that were made for states and proofs */
+	uint64_t opened, closed; /* of all sites, those that are forgotten too */
 };
 
 /* --- site.c --- */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Goroutines that never wait: seen running, or about to, in every poll for long, in a process that
- * takes a CPU. It may be a select with default in a loop, or honest work: suspect, not more.
+ * takes a CPU, or would if others left it one. It may be a select with default in a loop, or honest
+ * work: suspect, not more.
  */
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +12,11 @@
 
 #include "golang/sites.h"
 
-#define SPIN_NS    (5 * NSEC_PER_SEC)
-#define SPIN_POLLS 5
-#define BUSY_SHARE 2 /* at least 1/BUSY_SHARE of a CPU */
-#define MAX_STAT   4096
+#define SPIN_NS     (5 * NSEC_PER_SEC)
+#define SPIN_POLLS  5
+#define BUSY_SHARE  2 /* at least 1/BUSY_SHARE of a CPU */
+#define MAX_STAT    4096
+#define MAX_THREADS 4096
 
 /* CPU time of process @pid in ns, of all its threads; 0: unknown. Linux
  * Documentation/filesystems/proc.rst, /proc/PID/stat: utime, stime. */
@@ -36,17 +39,39 @@ static uint64_t cpu_time_ns(pid_t pid)
 	return (user + system) * (NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
-/* Did the process take a good part of a CPU since the last poll? */
-static bool is_busy(struct goroutine_watch *watch, uint64_t now_ns)
+/* How long the threads of process @pid that live have waited for a CPU, in ns. Linux
+ * Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat: the second number. */
+static uint64_t wait_time_ns(pid_t pid)
 {
-	uint64_t cpu_ns = cpu_time_ns(watch->pid);
-	uint64_t taken = cpu_ns > watch->cpu_ns ? cpu_ns - watch->cpu_ns : 0;
-	uint64_t passed = now_ns - watch->cpu_at_ns;
-	bool known = watch->cpu_ns;
+	DIR *tasks;
+	uint64_t wait_ns = 0, one_ns;
+	struct dirent *task;
+	char path[320];
 
-	watch->cpu_ns = cpu_ns;
-	watch->cpu_at_ns = now_ns;
-	return known && taken >= passed / BUSY_SHARE;
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	tasks = opendir(path);
+	for (size_t i = 0; tasks && i < MAX_THREADS && (task = readdir(tasks)); i++) {
+		char *text __cleanup_string = NULL;
+		size_t len;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)pid, task->d_name);
+		if (task->d_name[0] != '.' && !io_read_file(path, MAX_STAT, &text, &len) &&
+		    sscanf(text, "%*u %" SCNu64, &one_ns) == 1)
+			wait_ns += one_ns;
+	}
+	if (tasks)
+		closedir(tasks);
+	return wait_ns;
+}
+
+/* Has it been running for long, and the process wanted a good part of a CPU meanwhile? */
+static bool is_spinning(const struct goroutine_member *member, uint64_t cpu_ns, uint64_t now_ns)
+{
+	uint64_t passed = now_ns - member->running_ns;
+
+	return member->nr_running >= SPIN_POLLS && passed >= SPIN_NS &&
+	       cpu_ns > member->running_cpu_ns &&
+	       cpu_ns - member->running_cpu_ns >= passed / BUSY_SHARE;
 }
 
 static void describe(struct goroutine_site *site, const struct goroutine_member *member,
@@ -61,17 +86,27 @@ static void describe(struct goroutine_site *site, const struct goroutine_member 
 		 (uint64_t)((now_ns - member->running_ns) / NSEC_PER_SEC));
 }
 
+static bool has_runner(const struct goroutine_watch *watch)
+{
+	for (size_t i = 0; i < watch->nr_members; i++)
+		if (watch->members[i].nr_running)
+			return true;
+	return false;
+}
+
 void spinning_find(struct goroutine_watch *watch, uint64_t now_ns)
 {
-	bool busy = is_busy(watch, now_ns);
+	uint64_t cpu_ns =
+		has_runner(watch) ? cpu_time_ns(watch->pid) + wait_time_ns(watch->pid) : 0;
 
 	for (size_t i = 0; i < watch->nr_sites; i++)
 		watch->sites[i]->spinning[0] = '\0';
 	for (size_t i = 0; i < watch->nr_members; i++) {
-		const struct goroutine_member *member = &watch->members[i];
+		struct goroutine_member *member = &watch->members[i];
 
-		if (busy && member->nr_running >= SPIN_POLLS &&
-		    now_ns - member->running_ns >= SPIN_NS && !member->site->spinning[0])
+		if (member->nr_running == 1)
+			member->running_cpu_ns = cpu_ns;
+		if (is_spinning(member, cpu_ns, now_ns) && !member->site->spinning[0])
 			describe(member->site, member, now_ns);
 	}
 }
