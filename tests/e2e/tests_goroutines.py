@@ -427,23 +427,25 @@ def ring_at(report, *functions):
                 finding["why"] or ""), f"{function}: {finding}")
 
 
-@test("goroutine_deadlock", timeout=90, over=MARKED)
+@test("goroutine_deadlock", timeout=120, over=MARKED)
 def deadlock(version):
     """Two that hold what the other one wants are told; those that take turns, or wait for one that
-    holds a lock for long, are not."""
+    holds a lock for long, or waits for such a one, are not."""
     ring_at(watch_stuck(version, "deadlock", seconds=11), "transfer", "transfer")
-    for twin in ("contended", "held"):
+    for twin in ("contended", "held", "queued"):
         report = watch_stuck(version, twin, seconds=11, fewest=1)
         alarming = report.flagged(("leaking", "growing", "suspect"))
         require(not alarming, f"{twin}: {alarming}")
 
 
-@test("goroutine_deadlock_rwmutex", timeout=90, over=MARKED)
+@test("goroutine_deadlock_rwmutex", timeout=120, over=MARKED)
 def deadlock_rwmutex(version):
     """So are one that writes under a sync.RWMutex and waits for a sync.Mutex, and the one that
-    holds this and waits to read, or to write as well."""
+    holds this and waits to read, or to write as well; also when the first one has only the address
+    of the object that both mutexes are part of."""
     ring_at(watch_stuck(version, "reader", seconds=11), "rewrite", "lookUp")
     ring_at(watch_stuck(version, "writer", seconds=11), "rewrite", "enter")
+    ring_at(watch_stuck(version, "object", seconds=11), "(*store).refill", "(*store).inspect")
 
 
 @test("goroutine_spinning", timeout=90, over=MARKED)

@@ -2,10 +2,11 @@
 """Timers and threads of the Go runtime."""
 
 import os
+import re
 
 from harness import Observer, Skip, check_conservation, require, wait_for
 from registry import test
-from tests_goroutines import go_workload, release, versions
+from tests_goroutines import go_workload, goroutines, release, run, versions
 
 ROUNDS = 50
 HOW = ("plain", "pie_stripped")
@@ -88,6 +89,106 @@ def timers_collected(version):
     require(counts.get("contextForgotten") == [ROUNDS, ROUNDS], f"a context's timer: {counts}")
     for function in ("tickerNeverStopped", "afterInSelect", "timerReset"):
         require(function not in counts, f"{function} is counted: {counts}")
+
+
+HEAPS = (20000, 300, 20)  # timers that call a function, timers and tickers with a channel
+HOUR = 3600
+
+
+def expected_groups(program):
+    """{(kind, function): count} that the program says; functions go without saying of most kinds."""
+    counts = {}
+    for (kind, site), expected in program.expectations.items():
+        key = kind, site if kind in ("after_func", "deadline") else None
+        counts[key] = counts.get(key, 0) + expected["count"]
+    return counts
+
+
+def groups_of(timers):
+    """The same of what leakbpf says, but for the runtime's own."""
+    return {(group["kind"], group["function"] and group["function"]["function"]): group["count"]
+            for group in timers["groups"] if group["kind"] != "runtime"}
+
+
+def fill_heaps(program):
+    """Makes timers, of which leakbpf knows nothing yet, and returns what it says of them."""
+    before = goroutines(program.pid)["timers"]
+    require(before["unknown"] is None and not groups_of(before), f"before: {before}")
+    require("\ntimers: " in run("-p", program.pid), "they are not told as text")
+    program.phase(" ".join(map(str, ("heaps", *HEAPS))))
+    timers = goroutines(program.pid)["timers"]
+    require(timers["unknown"] is None and timers["unreadable_count"] == 0
+            and timers["odd_heap_count"] == 0, f"not all were read: {timers}")
+    require(timers["count"] == sum(group["count"] for group in timers["groups"]),
+            f"not all are in groups: {timers}")
+    return timers
+
+
+def require_times(timers):
+    """When they come next and last, and how often, is told; all but main.postponed as it was said
+    first."""
+    by_name = {(group["kind"], group["function"] and group["function"]["function"]): group
+               for group in timers["groups"]}
+    for key, first_s, last_s in ((("after_func", "main.expire"), HOUR, HOUR + HEAPS[0] / 1000),
+                                 (("after_func", "main.expireLater.func1"), HOUR / 2, HOUR / 2),
+                                 (("after_func", "main.postponed"), 5 * HOUR, 5 * HOUR),
+                                 (("deadline", "runtime.netpollWriteDeadline"), 2 * HOUR, 2 * HOUR),
+                                 (("timer", None), 2 * HOUR, 3 * HOUR),
+                                 (("ticker", None), HOUR, 2 * HOUR),
+                                 (("sleep", None), HOUR, HOUR)):
+        group = by_name[key]
+        require(first_s - 60 < group["next_s"] <= first_s, f"next: {group}")
+        require(last_s - 60 < group["last_s"] <= last_s, f"last: {group}")
+        periods = (HOUR, 2 * HOUR) if key[0] == "ticker" else (None, None)
+        require((group["period_min_s"], group["period_max_s"]) == periods, f"periods: {group}")
+
+
+@test("timers_in_heaps", over=VARIANTS)
+def timers_in_heaps(variant):
+    """All timers that wait, also from before leakbpf came, are counted by what they call."""
+    for environment in ({}, {"GOMAXPROCS": "1"}, {"GOMAXPROCS": "7"}):
+        with go_workload("timers", *variant, env=environment) as program:
+            timers = fill_heaps(program)
+            program.end()
+        require(groups_of(timers) == expected_groups(program),
+                f"{groups_of(timers)}, not {expected_groups(program)}")
+        require_times(timers)
+        wanted = int(environment.get("GOMAXPROCS", len(os.sched_getaffinity(0))))
+        require(timers["heap_count"] == wanted, f"{timers['heap_count']} heaps, not {wanted}")
+
+
+@test("timers_in_heaps_text", over={version: version for version in versions()})
+def timers_in_heaps_text(version):
+    """They are told under the goroutines in groups, largest first; not in a dump of them all."""
+    with go_workload("timers", version) as program:
+        count = fill_heaps(program)["count"]
+        shown = run("-p", program.pid, "-n", 2).split("\n")
+        dumped = run("-p", program.pid, "--all")
+        program.end()
+    start = [line.startswith("timers: ") for line in shown].index(True)
+    require(re.fullmatch(rf"timers: {count} in the heaps? of \d+ Ps?(, besides \d+ stopped)?, "
+                         r"the largest 2 of \d+ groups", shown[start]), f"head: {shown[start]}")
+    groups = sorted(shown[start + 1:-1])
+    require(len(groups) == 2, f"groups: {groups}")
+    for line, function in zip(groups, ("main.expire", "main.expireLater.func1")):
+        require(re.fullmatch(rf"{HEAPS[0]} time\.AfterFunc {re.escape(function)} /.*/heaps\.go:\d+, "
+                             r"next in \d+ min \d+ s, last in (1 h 0|\d+) min( \d+ s)?", line),
+                f"group: {line}")
+    require("timers" not in dumped.replace("/timers/", ""), f"a dump: {dumped}")
+
+
+@test("timers_waited_for", over={version: version for version in COLLECTING or ["none"]})
+def timers_waited_for(version):
+    """Since Go 1.23 timers with a channel are in no heap unless somebody waits for them."""
+    if version == "none":
+        raise Skip("no Go 1.23 or newer is installed")
+    with go_workload("timers", version, env={"GODEBUG": "asynctimerchan=0"}) as program:
+        timers = fill_heaps(program)
+        program.end()
+    expected = expected_groups(program)
+    del expected["ticker", None]
+    expected["timer", None] = program.expectations["timer", "waited"]["count"]
+    require(groups_of(timers) == expected, f"{groups_of(timers)}, not {expected}")
 
 
 def threads_of(program):

@@ -295,6 +295,24 @@ static void one_channel(void **state)
 	goroutine_watch_free(watch);
 }
 
+/* Of those in C code or in a system call it is told what they keep. */
+static void in_system_calls(void **state)
+{
+	struct goroutine_watch *watch = goroutine_watch_new(PID);
+	struct goroutine goroutine = parked(5, &waiting, 1000);
+	struct snapshot snapshot;
+
+	(void)state;
+	goroutine.state = GOROUTINE_SYSCALL;
+	goroutine.reason = "syscall";
+	take_list(watch, &goroutine, 1, 1000);
+	snapshot = snapshot_of(watch);
+	assert_string_equal(snapshot.sites[0].state, "syscall (one thread each)");
+	assert_null(snapshot.sites[0].proof);
+	done(&snapshot);
+	goroutine_watch_free(watch);
+}
+
 /* Sites are merged into a sorted snapshot at their place. */
 static void merged(void **state)
 {
@@ -355,6 +373,7 @@ int main(void)
 		cmocka_unit_test(forgotten),       cmocka_unit_test(certain),
 		cmocka_unit_test(one_channel),     cmocka_unit_test(merged),
 		cmocka_unit_test(bounded),         cmocka_unit_test(no_epochs),
+		cmocka_unit_test(in_system_calls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

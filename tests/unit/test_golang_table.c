@@ -163,7 +163,6 @@ static struct fixture *fixture_new(void)
 	fake_go(&fixture->go);
 	fixture->memory.pid = getpid();
 	fixture->symbols.memory = &fixture->memory;
-	fixture->symbols.wrapper_id = 22;
 	fixture->symbols.strings = strings_new();
 	assert_non_null(fixture->symbols.strings);
 	assert_int_equal(pclntab_parse(fixture->go.table, FAKE_TABLE_BYTES,
@@ -177,6 +176,23 @@ static void fixture_free(struct fixture *fixture)
 {
 	gosym_done(&fixture->symbols);
 	free(fixture);
+}
+
+/* What the compiler makes has an id that each release numbers anew. */
+static void wrappers_are_known_by_another_function(void **state)
+{
+	static const char name[] = "runtime.systemstack";
+	struct fixture *fixture = fixture_new();
+	uint8_t *record = fixture->go.table + FAKE_FUNCTIONS_AT + 5 * 8 + 2 * 64;
+
+	(void)state;
+	assert_int_equal(fixture->symbols.wrapper_id, 0); /* there is no such function */
+	memcpy(fixture->go.table + FAKE_NAMES_AT + 100, name, sizeof(name));
+	fake_u32(record, 4, 100);
+	record[40] = 21; /* _func.funcID */
+	assert_int_equal(gosym_find_marks(&fixture->symbols), 0);
+	assert_int_equal(fixture->symbols.wrapper_id, 23);
+	fixture_free(fixture);
 }
 
 static enum unwind_end unwind(struct fixture *fixture, size_t len, struct unwound *unwound)
@@ -321,6 +337,7 @@ int main(void)
 		cmocka_unit_test(values_are_decoded),
 		cmocka_unit_test(headers_are_told_apart),
 		cmocka_unit_test(truncated_tables_are_bounded),
+		cmocka_unit_test(wrappers_are_known_by_another_function),
 		cmocka_unit_test(stacks_are_walked_and_named),
 		cmocka_unit_test(cut_and_broken_stacks_end),
 		cmocka_unit_test(endless_stacks_end),

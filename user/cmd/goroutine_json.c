@@ -29,7 +29,7 @@ static void add_address(struct buf *buf, const char *name, uint64_t address)
 	json_add_string(buf, name, address ? text : NULL);
 }
 
-static void add_frame(struct buf *buf, const struct frame *frame)
+void json_add_frame(struct buf *buf, const struct frame *frame)
 {
 	if (!frame) {
 		buf_puts(buf, "null");
@@ -66,9 +66,9 @@ static void add_common(struct buf *buf, const struct goroutine_view *view,
 		   age_s(view, goroutine->since_ns));
 	json_add_string(buf, "labels", goroutine->labels);
 	buf_puts(buf, ",\"start\":");
-	add_frame(buf, goroutine->start);
+	json_add_frame(buf, goroutine->start);
 	buf_puts(buf, ",\"created_by\":");
-	add_frame(buf, goroutine->id == 1 ? NULL : goroutine->creator);
+	json_add_frame(buf, goroutine->id == 1 ? NULL : goroutine->creator);
 	if (!stack) {
 		buf_puts(buf, ",\"stack\":null,\"stack_complete\":false");
 		return;
@@ -76,7 +76,7 @@ static void add_common(struct buf *buf, const struct goroutine_view *view,
 	buf_puts(buf, ",\"stack\":[");
 	for (size_t i = 0; i < stack->nr_frames; i++) {
 		buf_puts(buf, i ? "," : "");
-		add_frame(buf, &stack->frames[i]);
+		json_add_frame(buf, &stack->frames[i]);
 	}
 	buf_printf(buf, "],\"stack_complete\":%s", stack->flags ? "false" : "true");
 }
@@ -142,5 +142,7 @@ void goroutines_print_json(FILE *out, const struct goroutine_view *view)
 			add_goroutine(&buf, view, view->chosen[i]);
 		fputs(buf.data, out);
 	}
-	fputs("\n]}\n", out);
+	buf_reset(&buf);
+	timers_add_json(&buf, view);
+	fprintf(out, "\n],\n\"timers\":%s}\n", buf.data);
 }

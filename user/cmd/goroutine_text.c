@@ -4,7 +4,8 @@
 
 #include "cmd/goroutines.h"
 
-#define SECONDS_SHOWN 1 /* younger ones may have begun just before we looked */
+#define SECONDS_SHOWN 1      /* younger ones may have begun just before we looked */
+#define DAYS_FROM     172800 /* seconds: less are shown in hours */
 
 static double age_s(const struct goroutine_view *view, uint64_t since_ns)
 {
@@ -13,16 +14,22 @@ static double age_s(const struct goroutine_view *view, uint64_t since_ns)
 	return now > since_ns ? (double)(now - since_ns) / (double)NSEC_PER_SEC : 0;
 }
 
-static void add_duration(struct buf *buf, double seconds)
+void duration_add(struct buf *buf, double seconds)
 {
-	unsigned int whole = (unsigned int)seconds;
+	uint64_t whole = (uint64_t)seconds;
 
-	if (whole >= 3600)
-		buf_printf(buf, "%u h %u min", whole / 3600, whole / 60 % 60);
+	if (whole >= DAYS_FROM)
+		buf_printf(buf, "%" PRIu64 " d %" PRIu64 " h", whole / 86400, whole / 3600 % 24);
+	else if (whole >= 3600)
+		buf_printf(buf, "%" PRIu64 " h %" PRIu64 " min", whole / 3600, whole / 60 % 60);
 	else if (whole >= 60)
-		buf_printf(buf, "%u min %u s", whole / 60, whole % 60);
+		buf_printf(buf, "%" PRIu64 " min %" PRIu64 " s", whole / 60, whole % 60);
+	else if (whole)
+		buf_printf(buf, "%" PRIu64 " s", whole);
+	else if (seconds >= 0.001)
+		buf_printf(buf, "%u ms", (unsigned int)(seconds * 1e3));
 	else
-		buf_printf(buf, "%u s", whole);
+		buf_printf(buf, "%u us", (unsigned int)(seconds * 1e6));
 }
 
 static void add_place(struct buf *buf, const char *before, const struct frame *frame,
@@ -65,7 +72,7 @@ static void add_group_head(struct buf *buf, const struct goroutine_view *view,
 	text_clean(buf, group->name ? (group->name[0] ? group->name : "none") : first->reason);
 	if (age >= SECONDS_SHOWN) {
 		buf_puts(buf, ", oldest ");
-		add_duration(buf, age);
+		duration_add(buf, age);
 	}
 	buf_puts(buf, "]");
 	if (group->waits_on && group->nr_members > 1)
@@ -169,6 +176,19 @@ static void print_all(FILE *out, const struct goroutine_view *view)
 	}
 }
 
+/* What the goroutines were read as. */
+static void add_release(struct buf *buf, const struct goroutine_view *view)
+{
+	if (view->go_version[0]) {
+		text_clean(buf, view->go_version);
+		return;
+	}
+	buf_printf(buf, "Go (release unknown, read as 1.%u", view->first_minor);
+	if (view->last_minor != view->first_minor)
+		buf_printf(buf, " to 1.%u", view->last_minor);
+	buf_puts(buf, ")");
+}
+
 void goroutines_print_text(FILE *out, const struct goroutine_view *view)
 {
 	struct buf buf __cleanup_buf = { 0 };
@@ -180,7 +200,7 @@ void goroutines_print_text(FILE *out, const struct goroutine_view *view)
 	buf_printf(&buf, "PID %d (", view->target->pid);
 	text_clean(&buf, view->target->comm);
 	buf_puts(&buf, "), ");
-	text_clean(&buf, view->go_version[0] ? view->go_version : "Go");
+	add_release(&buf, view);
 	buf_printf(&buf, ": %zu goroutine%s in %zu group%s", view->nr_chosen,
 		   view->nr_chosen == 1 ? "" : "s", view->nr_groups,
 		   view->nr_groups == 1 ? "" : "s");
@@ -188,4 +208,5 @@ void goroutines_print_text(FILE *out, const struct goroutine_view *view)
 		buf_printf(&buf, ", the largest %zu of them", view->nr_shown);
 	fprintf(out, "%s\n\n", buf.data);
 	print_groups(out, view);
+	timers_print_text(out, view);
 }

@@ -46,7 +46,7 @@ static const struct argp_option goroutine_options[] = {
 
 static const char goroutines_doc[] =
 	"Show every goroutine of a running Go process: state, stack, creator and what it waits "
-	"for. "
+	"for; and the timers that wait, by what they call. "
 	"The process is not stopped, and needs nothing built in; it may be stripped."
 	"\v"
 	"Examples:\n"
@@ -242,6 +242,10 @@ static int show(struct goroutine_view *view, const struct goroutine_options *opt
 		nr = view->nr_groups;
 	}
 	view->nr_shown = options->top ? MIN(options->top, nr) : nr;
+	if (view->timers)
+		view->nr_timer_groups_shown = options->top
+						      ? MIN(options->top, view->timers->nr_groups)
+						      : view->timers->nr_groups;
 	err = write_view(view, options, error);
 	free(groups);
 	return err;
@@ -250,12 +254,28 @@ static int show(struct goroutine_view *view, const struct goroutine_options *opt
 DEFINE_CLEANUP(golang, struct golang *, golang_free(*value))
 DEFINE_CLEANUP(target, struct target, target_done(value))
 DEFINE_CLEANUP(chosen, const struct goroutine **, free(*value))
+DEFINE_CLEANUP(timers, struct timer_list, timer_list_done(value))
+
+/* Reads the timers as well, when the format shows them: what they call is named until the next scan
+ * only. When they can not be read the goroutines are shown all the same. */
+static void add_timers(struct goroutine_view *view, struct golang *golang,
+		       enum report_format format, struct timer_list *timers, struct error *error)
+{
+	if (report_is_profile(format))
+		return;
+	if (golang_timers(golang, timers, error))
+		view->timers_unknown = error->text;
+	else
+		view->timers = timers;
+}
 
 static int run(const struct goroutine_options *options, struct error *error)
 {
 	struct target target __cleanup_of(target) = { 0 };
 	struct golang *golang __cleanup_of(golang) = NULL;
 	const struct goroutine **chosen __cleanup_of(chosen) = NULL;
+	struct timer_list timers __cleanup_of(timers) = { 0 };
+	struct error no_timers = { 0 };
 	struct goroutine_list list;
 	struct goroutine_view view = { .target = &target, .list = &list };
 	int err = target_open(options->pid, &target, error);
@@ -270,8 +290,10 @@ static int run(const struct goroutine_options *options, struct error *error)
 	if (!chosen)
 		return error_set(error, -ENOMEM, "out of memory");
 	view.go_version = golang_version(golang);
+	golang_releases(golang, &view.first_minor, &view.last_minor);
 	view.chosen = chosen;
 	view.nr_chosen = choose(&list, options, chosen);
+	add_timers(&view, golang, options->format, &timers, &no_timers);
 	return show(&view, options, error);
 }
 

@@ -46,13 +46,17 @@ struct goroutine_group {
 /* What is shown. */
 struct goroutine_view {
 	const struct target *target;
-	const char *go_version;
+	const char *go_version;               /* "": not known, but read as */
+	unsigned int first_minor, last_minor; /* Go 1.@first_minor to 1.@last_minor */
 	const struct goroutine_list *list;
 	const struct goroutine **chosen; /* passed the filters; sorted by the groups */
 	size_t nr_chosen;
 	const struct goroutine_group *groups; /* largest first; NULL: one by one */
 	size_t nr_groups;
-	size_t nr_shown; /* groups or goroutines */
+	size_t nr_shown;                 /* groups or goroutines */
+	const struct timer_list *timers; /* NULL: they are not known, and why: */
+	const char *timers_unknown;
+	size_t nr_timer_groups_shown;
 };
 
 /* Sorts @members into groups, largest first. @ret_groups is owned by the caller. */
@@ -66,6 +70,16 @@ void goroutines_print_json(FILE *out, const struct goroutine_view *view);
  * folded or a flame graph. 0 or -errno. */
 int goroutines_print_profile(FILE *out, const struct goroutine_view *view,
 			     enum report_format format);
+/* --- goroutine_timers.c --- */
+/* Prints the groups of timers. */
+void timers_print_text(FILE *out, const struct goroutine_view *view);
+/* Appends them as an object. */
+void timers_add_json(struct buf *buf, const struct goroutine_view *view);
+
+/* Appends "3 h 20 min", "20 s", "100 ms". */
+void duration_add(struct buf *buf, double seconds);
+/* Appends the frame as an object, or null. */
+void json_add_frame(struct buf *buf, const struct frame *frame);
 /* Appends "name":"text", or null, with a comma before unless it is the first of its object. */
 void json_add_string(struct buf *buf, const char *name, const char *text);
 

@@ -101,9 +101,9 @@ struct candidates {
 
 /* allgs, or what the garbage collector copies it to while it runs (runtime.work.stackRoots), which
  * has no room to grow. */
-static void consider(struct golang *golang, struct candidates *candidates, uint64_t at,
-		     const uint64_t slice[3])
+static void consider(struct golang *golang, void *context, uint64_t at, const uint64_t slice[3])
 {
+	struct candidates *candidates = context;
 	bool has_room = slice[1] < slice[2];
 
 	if (slice[0] < 4096 || slice[0] % 8 || slice[1] < MIN_GOROUTINES || slice[1] > slice[2] ||
@@ -117,8 +117,8 @@ static void consider(struct golang *golang, struct candidates *candidates, uint6
 	candidates->has_room = has_room;
 }
 
-static int search_range(struct golang *golang, const struct range *range,
-			struct candidates *candidates)
+static int search_range(struct golang *golang, const struct range *range, slice_test test,
+			void *context)
 {
 	size_t len = MIN(range->end - range->start, MAX_VARIABLES);
 	uint64_t *words = malloc(len + 1);
@@ -128,19 +128,25 @@ static int search_range(struct golang *golang, const struct range *range,
 		return -ENOMEM;
 	err = memory_read(&golang->memory, range->start, words, len);
 	for (size_t i = 0; !err && i + 3 <= len / 8; i++)
-		consider(golang, candidates, range->start + i * 8, words + i);
+		test(golang, context, range->start + i * 8, words + i);
 	free(words);
-	return 0;
+	return err == -EFAULT ? 0 : err;
+}
+
+int variables_search(struct golang *golang, slice_test test, void *context)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(golang->module.data) && !err; i++)
+		err = search_range(golang, &golang->module.data[i], test, context);
+	return err;
 }
 
 static bool find_in_variables(struct golang *golang)
 {
 	struct candidates candidates = { .left = MAX_CANDIDATES };
 
-	for (size_t i = 0; i < ARRAY_SIZE(golang->module.data); i++)
-		if (search_range(golang, &golang->module.data[i], &candidates))
-			return false;
-	return candidates.address &&
+	return !variables_search(golang, consider, &candidates) && candidates.address &&
 	       try_addresses(golang, candidates.address, candidates.address + 8);
 }
 

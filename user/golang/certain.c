@@ -34,11 +34,14 @@ static const char *object_name(const char *reason)
 	return "object";
 }
 
-/* "chan send (one channel 0xc000123456)" when many wait, and all but a few of them for the same. */
+/* "chan send (one channel 0xc000123456)" when many wait, and all but a few of them for the same. What
+ * those in C code or in a system call cost is told, too. */
 static const char *state_of(struct goroutine_watch *watch, struct goroutine_site *site)
 {
 	struct buf text __cleanup_buf = { 0 };
 
+	if (!strcmp(site->reason, "syscall"))
+		return "syscall (one thread each)";
 	if (!site->object || site->nr_object < MANY || site->nr_object < site->live / 10 * 9)
 		return site->reason;
 	if (site->object == site->named_object)

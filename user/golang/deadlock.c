@@ -6,6 +6,10 @@
  * unlock it keeps its address, or that of the object it is part of, in its stack frame or in what a
  * closure has captured. So of those that have waited long for one mutex, those with the address of
  * another one in their stacks seem to hold that; a ring of such is likely a deadlock, and called so.
+ *
+ * The address of a mutex that stands first in an object is that of the object, which one that waits
+ * for another mutex of it has in its stack anyway. It tells only when a function on the stack has
+ * locked a mutex of that type, and unlocked none, before it got to where it is.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,17 +21,25 @@
 #define INNERMOST     8  /* frames */
 #define WAITED_NS     (8 * NSEC_PER_SEC)
 #define STACK_WORDS   512
-#define RWMUTEX_BYTES 24   /* Go 1.23 sync/rwmutex.go, RWMutex: several things to wait for */
-#define OBJECT_BYTES  64   /* looked at of what the stack points to */
-#define FIELD_AT_MOST 256  /* offset of a mutex in an object of which only the address is kept */
-#define HEAP_SHIFT    32   /* a closure lies within as many bits of the mutexes it captures */
-#define MAX_SENTENCES 4096 /* in one watch */
+#define OBJECT_BYTES  64    /* looked at of what the stack points to */
+#define FIELD_AT_MOST 256   /* offset of a mutex in an object of which only the address is kept */
+#define HEAP_SHIFT    32    /* a closure lies within as many bits of the mutexes it captures */
+#define MAX_SENTENCES 4096  /* in one watch */
+#define CODE_BYTES    16384 /* larger functions are not looked at */
+#define CALL_BYTES    5
+
+/* What of a sync.RWMutex is waited for: Go 1.18 to 1.27 sync/rwmutex.go, RWMutex. Its first field is
+ * a sync.Mutex, for which writers wait that come second. */
+#define RWMUTEX_WRITER_SEM 8
+#define RWMUTEX_READER_SEM 12
 
 /* One that has waited long for a mutex. */
 struct waiter {
 	const struct goroutine *goroutine;
-	bool rwmutex;   /* it waits for something of a sync.RWMutex */
-	uint64_t holds; /* bits of those that wait for a mutex it seems to hold */
+	bool rwmutex;                     /* it waits for something of a sync.RWMutex */
+	uint64_t mutex;                   /* address of the whole sync.Mutex or sync.RWMutex */
+	uint64_t holds;                   /* bits of those that wait for a mutex it seems to hold */
+	enum { UNKNOWN, YES, NO } has[2]; /* locked any other sync.Mutex, sync.RWMutex */
 };
 
 struct waiters {
@@ -56,6 +68,16 @@ static bool waits_long(const struct goroutine *goroutine, uint64_t now_ns)
 	       (is_inside(goroutine, "sync.(*Mutex).") || is_inside(goroutine, "sync.(*RWMutex)."));
 }
 
+/* The mutex that one waits for who waits for something of it. */
+static uint64_t mutex_of(const struct goroutine *goroutine)
+{
+	if (is_inside(goroutine, "sync.(*Mutex).") || !is_inside(goroutine, "sync.(*RWMutex)."))
+		return goroutine->waits_on;
+	return goroutine->waits_on - (is_inside(goroutine, "sync.(*RWMutex).RLock")
+					      ? RWMUTEX_READER_SEM
+					      : RWMUTEX_WRITER_SEM);
+}
+
 /* Keeps the list sorted, those that wait longest first. */
 static void add_waiter(struct waiters *waiters, const struct goroutine *goroutine)
 {
@@ -72,43 +94,162 @@ static void add_waiter(struct waiters *waiters, const struct goroutine *goroutin
 	waiters->waiter[at] = (struct waiter){
 		.goroutine = goroutine,
 		.rwmutex = is_inside(goroutine, "sync.(*RWMutex)."),
+		.mutex = mutex_of(goroutine),
 	};
 }
+
+/* --- what the functions on a stack have locked --- */
+
+/* Functions that lock and unlock, or that are called where such a one is inlined: Go 1.19 to 1.23
+ * sync/mutex.go and sync/rwmutex.go, and internal/sync/mutex.go from Go 1.24 on. */
+static const struct locking {
+	const char *name;
+	bool rwmutex, unlocks;
+} lockings[] = {
+	{ "sync.(*Mutex).Lock", false, false },
+	{ "sync.(*Mutex).lockSlow", false, false },
+	{ "sync.(*Mutex).Unlock", false, true },
+	{ "sync.(*Mutex).unlockSlow", false, true },
+	{ "internal/sync.(*Mutex).Lock", false, false },
+	{ "internal/sync.(*Mutex).lockSlow", false, false },
+	{ "internal/sync.(*Mutex).Unlock", false, true },
+	{ "internal/sync.(*Mutex).unlockSlow", false, true },
+	{ "sync.(*RWMutex).Lock", true, false },
+	{ "sync.(*RWMutex).Unlock", true, true },
+	{ "sync.(*RWMutex).RLock", true, false },
+	{ "sync.runtime_SemacquireRWMutexR", true, false },
+	{ "sync.runtime_SemacquireMutex", true, false }, /* by RLock until Go 1.19 */
+	{ "sync.(*RWMutex).RUnlock", true, true },
+	{ "sync.(*RWMutex).rUnlockSlow", true, true },
+};
+
+/* NULL: the function at @address does nothing with such mutexes. */
+static const struct locking *find_locking(const struct golang *golang, uint64_t address,
+					  bool rwmutex)
+{
+	struct go_function function;
+
+	if (pclntab_function_at(&golang->symbols.table, address, &function) ||
+	    function.entry != address)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(lockings); i++)
+		if (lockings[i].rwmutex == rwmutex && !strcmp(function.name, lockings[i].name))
+			return &lockings[i];
+	return NULL;
+}
+
+/* Are the CALL_BYTES @bytes at @pc a call? */
+static bool is_call(const struct golang *golang, const uint8_t *bytes, uint64_t pc,
+		    uint64_t *ret_target)
+{
+	uint32_t word;
+
+	if (!golang->link_register) { /* x86: call rel32 */
+		memcpy(&word, bytes + 1, sizeof(word));
+		*ret_target = pc + CALL_BYTES + (uint64_t)(int64_t)(int32_t)word;
+		return bytes[0] == 0xe8;
+	}
+	memcpy(&word, bytes, sizeof(word)); /* arm64: bl imm26 */
+	*ret_target = pc + (uint64_t)(int64_t)((int32_t)(word << 6) >> 4);
+	return pc % 4 == 0 && word >> 26 == 0x25;
+}
+
+/* The line at @pc of the function itself, not of one that is inlined there. 0: not known. */
+static int line_at(struct golang *golang, uint64_t pc)
+{
+	uint64_t after = pc + 1; /* taken for a return address */
+	const struct stack *stack = gosym_stack(&golang->symbols, &after, 1, 0);
+
+	return stack && stack->nr_frames ? stack->frames[stack->nr_frames - 1].line : 0;
+}
+
+/* Does the function lock such a mutex before that line, and unlock none? An unlock that is deferred
+ * is called in a function of its own. */
+static bool has_locked(struct golang *golang, const struct go_function *function, int line,
+		       bool rwmutex)
+{
+	size_t len = function->end - function->entry;
+	uint8_t code[CODE_BYTES];
+	uint64_t target;
+	bool locked = false;
+
+	if (len > CODE_BYTES || memory_read(&golang->memory, function->entry, code, len))
+		return false;
+	for (size_t at = 0; at + CALL_BYTES <= len; at++) {
+		uint64_t pc = function->entry + at;
+		const struct locking *locking = is_call(golang, code + at, pc, &target)
+							? find_locking(golang, target, rwmutex)
+							: NULL;
+		int at_line = locking ? line_at(golang, pc) : 0;
+
+		if (locking && locking->unlocks && at_line <= line)
+			return false;
+		locked |= locking && !locking->unlocks && at_line && at_line < line;
+	}
+	return locked;
+}
+
+static bool is_of_library(const char *function)
+{
+	return !strncmp(function, "sync.", 5) || !strncmp(function, "internal/sync.", 14) ||
+	       !strncmp(function, "runtime.", 8);
+}
+
+/* Has one of the functions that wait locked such a mutex? */
+static bool has_another(struct golang *golang, struct waiter *waiter, bool rwmutex)
+{
+	const struct stack *stack = waiter->goroutine->stack;
+	struct go_function function;
+	size_t nr_own = 0;
+
+	for (size_t i = 0; i < stack->nr_frames && waiter->has[rwmutex] == UNKNOWN; i++) {
+		const struct frame *frame = &stack->frames[i];
+
+		if (i + 1 < stack->nr_frames && frame[1].address == frame->address)
+			continue; /* inlined into the next one */
+		if (pclntab_function_at(&golang->symbols.table, frame->address, &function) ||
+		    is_of_library(function.name))
+			continue;
+		if (nr_own++ == INNERMOST)
+			break;
+		if (has_locked(golang, &function, frame->line, rwmutex))
+			waiter->has[rwmutex] = YES;
+	}
+	if (waiter->has[rwmutex] == UNKNOWN)
+		waiter->has[rwmutex] = NO;
+	return waiter->has[rwmutex] == YES;
+}
+
+/* --- who holds what --- */
 
 static bool is_within(uint64_t object, uint64_t address)
 {
 	return object <= address && address - object < FIELD_AT_MOST;
 }
 
-/* Does the word refer to @mutex, or to an object that it is part of? Not one that the mutex waited
- * for may be part of as well: sync.RWMutex has several things to wait for. */
-static bool refers(uint64_t word, uint64_t mutex, uint64_t waited_for)
+/* Does the word tell that @self holds the mutex that @other waits for? It is the address of this, or
+ * of an object that it is part of. */
+static bool refers(struct golang *golang, struct waiter *self, const struct waiter *other,
+		   uint64_t word)
 {
-	if (word == waited_for)
+	if (word == self->mutex || !is_within(word, other->mutex))
 		return false;
-	return word == mutex || (is_within(word, mutex) && !is_within(word, waited_for));
-}
-
-/* Do both wait for the same mutex? */
-static bool is_same_mutex(const struct waiter *a, const struct waiter *b)
-{
-	uint64_t x = a->goroutine->waits_on, y = b->goroutine->waits_on;
-	uint64_t distance = x > y ? x - y : y - x;
-
-	return distance < (a->rwmutex || b->rwmutex ? RWMUTEX_BYTES : 1);
+	if (!is_within(word, self->mutex))
+		return true;
+	return word == other->mutex && has_another(golang, self, other->rwmutex);
 }
 
 /* Which of the mutexes that others wait for do these words refer to? */
-static uint64_t find_references(const struct waiters *waiters, const struct waiter *self,
-				const uint64_t *words, size_t nr)
+static uint64_t find_references(struct golang *golang, const struct waiters *waiters,
+				struct waiter *self, const uint64_t *words, size_t nr)
 {
-	uint64_t found = 0, waited_for = self->goroutine->waits_on;
+	uint64_t found = 0;
 
 	for (size_t i = 0; i < waiters->nr; i++) {
 		const struct waiter *other = &waiters->waiter[i];
 
-		for (size_t j = 0; j < nr && !is_same_mutex(self, other); j++)
-			if (refers(words[j], other->goroutine->waits_on, waited_for))
+		for (size_t j = 0; j < nr && other->mutex != self->mutex; j++)
+			if (refers(golang, self, other, words[j]))
 				found |= 1ULL << i;
 	}
 	return found;
@@ -134,10 +275,10 @@ static const struct tracked *find_tracked(const struct golang *golang, uint64_t 
 /* What the stack words point to: captured variables; not a sudog, which begins with the address of
  * its g and refers to what that one waits for. */
 static uint64_t find_captured(struct golang *golang, const struct waiters *waiters,
-			      const struct waiter *self, const uint64_t *words, size_t nr)
+			      struct waiter *self, const uint64_t *words, size_t nr)
 {
 	uint64_t objects[STACK_WORDS][OBJECT_BYTES / 8], found = 0;
-	uint64_t mutex = self->goroutine->waits_on;
+	uint64_t mutex = self->mutex;
 	struct span spans[STACK_WORDS];
 	size_t nr_spans = 0;
 
@@ -153,7 +294,8 @@ static uint64_t find_captured(struct golang *golang, const struct waiters *waite
 		return 0;
 	for (size_t i = 0; i < nr_spans; i++)
 		if (spans[i].done && !find_tracked(golang, objects[i][0]))
-			found |= find_references(waiters, self, objects[i], OBJECT_BYTES / 8);
+			found |= find_references(golang, waiters, self, objects[i],
+						 OBJECT_BYTES / 8);
 	return found;
 }
 
@@ -168,7 +310,7 @@ static void find_held(struct golang *golang, const struct waiters *waiters, stru
 	bytes = MIN(tracked->stack_high - tracked->sp, sizeof(words)) & ~7UL;
 	if (memory_read(&golang->memory, tracked->sp, words, bytes))
 		return;
-	waiter->holds = find_references(waiters, waiter, words, bytes / 8) |
+	waiter->holds = find_references(golang, waiters, waiter, words, bytes / 8) |
 			find_captured(golang, waiters, waiter, words, bytes / 8);
 }
 

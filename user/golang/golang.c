@@ -114,8 +114,8 @@ static int prepare_symbols(struct golang *golang, struct error *error)
 static bool layout_agrees(struct golang *golang, const struct g_layout *layout,
 			  const uint64_t *table, size_t nr)
 {
-	size_t nr_live = 0, nr_good = 0;
-	bool has_start = false;
+	size_t nr_live = 0, nr_good = 0, nr_waiting = 0, nr_frames = 0;
+	bool has_start = false, has_frames;
 
 	for (size_t i = 0; i < nr; i++) {
 		uint8_t bytes[G_MAX_BYTES];
@@ -129,8 +129,11 @@ static bool layout_agrees(struct golang *golang, const struct g_layout *layout,
 			continue;
 		nr_good++;
 		has_start |= g.start && g.creator;
+		nr_waiting += g.status == G_WAITING;
+		nr_frames += g.status == G_WAITING && layout_keeps_frame(layout, bytes, &g);
 	}
-	return has_start && nr_good >= nr_live - nr_live / 10;
+	has_frames = golang->minor || nr_frames >= nr_waiting - nr_waiting / 10;
+	return has_start && has_frames && nr_good >= nr_live - nr_live / 10;
 }
 
 static const struct g_layout *choose_layout(struct golang *golang, const uint64_t *table, size_t nr)
@@ -163,7 +166,6 @@ static int find_layout(struct golang *golang, struct error *error)
 				 "1.%d to 1.%d do: they can not be read",
 				 golang->pid, golang->comm, golang->version, G_OLDEST_RELEASE,
 				 G_NEWEST_RELEASE);
-	golang->symbols.wrapper_id = golang->layout->wrapper_id;
 	return 0;
 }
 
@@ -212,4 +214,10 @@ struct golang *golang_free(struct golang *golang)
 const char *golang_version(const struct golang *golang)
 {
 	return golang->version;
+}
+
+void golang_releases(const struct golang *golang, unsigned int *ret_first, unsigned int *ret_last)
+{
+	*ret_first = golang->minor ? golang->minor : golang->layout->first;
+	*ret_last = golang->minor ? golang->minor : golang->layout->last;
 }

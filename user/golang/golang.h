@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A Go process read from outside: its goroutines. Only memory is read: nothing is stopped, probed
- * or written, and nothing needs to be built into the program. What is read there is untrusted:
- * every length and every walk is bounded.
+ * A Go process read from outside: its goroutines and timers. Only memory is read: nothing is
+ * stopped, probed or written, and nothing needs to be built into the program. What is read there is
+ * untrusted: every length and every walk is bounded.
  */
 #ifndef GOLANG_GOLANG_H
 #define GOLANG_GOLANG_H
@@ -19,6 +19,10 @@ int golang_open(const struct target *target, struct golang **ret_golang, struct 
 struct golang *golang_free(struct golang *golang);
 /* "go1.23.5"; "" when the binary does not tell. */
 const char *golang_version(const struct golang *golang);
+/* It is read as Go 1.@ret_first to 1.@ret_last: the same one when the version is known. */
+void golang_releases(const struct golang *golang, unsigned int *ret_first, unsigned int *ret_last);
+/* The name of wait reason @number of this release, until the golang is freed. NULL: not known. */
+const char *golang_wait_reason(const struct golang *golang, uint32_t number);
 
 enum goroutine_state {
 	GOROUTINE_RUNNABLE,
@@ -69,6 +73,47 @@ int golang_count(struct golang *golang, size_t *ret_nr, struct error *error);
  * program. */
 bool goroutine_is_hidden(const struct goroutine *goroutine);
 
+/* --- timers.c --- */
+enum timer_kind {
+	TIMER_AFTER_FUNC, /* time.AfterFunc */
+	TIMER_CHANNEL,    /* time.NewTimer, time.After */
+	TIMER_TICKER,     /* time.NewTicker, time.Tick */
+	TIMER_SLEEP,      /* time.Sleep */
+	TIMER_DEADLINE,   /* of a network connection */
+	TIMER_RUNTIME,    /* another function of the runtime */
+	TIMER_UNKNOWN,    /* of a function that is not known */
+};
+
+/* Timers that do the same. Times are relative to the time of the look; negative: they are due. */
+struct timer_group {
+	enum timer_kind kind;
+	/* What is called: of time.AfterFunc the program's function, else one of the runtime. NULL:
+	 * not known, or it goes without saying. Belongs to the golang, until its next scan. */
+	const struct frame *function;
+	uint64_t pc; /* where it begins; 0: not known */
+	size_t count;
+	int64_t soonest_ns, latest_ns;
+	uint64_t shortest_period_ns, longest_period_ns; /* 0: they come once */
+};
+
+/* One look at the heaps of timers: all that wait for their time, from whenever they are. */
+struct timer_list {
+	uint64_t time_ns;           /* CLOCK_MONOTONIC */
+	struct timer_group *groups; /* most timers first; owned */
+	size_t nr_groups;
+	size_t nr_timers;     /* in all groups */
+	size_t nr_stopped;    /* still in a heap, but they will not come */
+	size_t nr_unreadable; /* could not be read, made no sense, or changed meanwhile */
+	size_t nr_heaps;      /* that were read: one for each P (GOMAXPROCS) */
+	size_t nr_odd_heaps;  /* that made no sense */
+	uint64_t calls;       /* system calls that it took */
+};
+
+/* Reads all timers that are in heaps. @error gets the sentence on failure: -ENOTSUP they are not
+ * where or not what they should be, -ESRCH ended, -EACCES no right any more, -ENOMEM. */
+int golang_timers(struct golang *golang, struct timer_list *ret_list, struct error *error);
+void timer_list_done(struct timer_list *list);
+
 /* --- sites.c: the goroutines of a process as sites of snapshots --- */
 /* A site is a start function, a go statement that began with it, a stack, and what is waited for
  * there; those that run are one site, whatever their stack. A goroutine is opened at the site where
@@ -81,6 +126,8 @@ int goroutine_watch_open(const struct target *target, struct goroutine_watch **r
 			 struct error *error);
 struct goroutine_watch *goroutine_watch_free(struct goroutine_watch *watch);
 const char *goroutine_watch_version(const struct goroutine_watch *watch); /* golang_version() */
+/* golang_wait_reason(), until the watch is freed. */
+const char *goroutine_watch_reason(const struct goroutine_watch *watch, uint32_t number);
 /* Looks at all goroutines and counts the survivors of @epochs. When they can not be read any more
  * (@error says why) the last ones that were stay. */
 int goroutine_watch_poll(struct goroutine_watch *watch, const struct epochs *epochs,

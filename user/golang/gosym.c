@@ -29,11 +29,24 @@ static uint64_t entry_of(const struct gosym *symbols, const char *name)
 	return pclntab_function_named(&symbols->table, name, &function) ? 0 : function.entry;
 }
 
+/* Of functions that the compiler makes, by the id of one that each release numbers two before it
+ * (Go 1.18 to 1.27 internal/abi/symtab.go, FuncID). */
+static uint8_t find_wrapper_id(const struct gosym *symbols)
+{
+	struct go_function function;
+
+	if (pclntab_function_named(&symbols->table, "runtime.systemstack", &function) ||
+	    !function.id)
+		return 0;
+	return (uint8_t)(function.id + 2);
+}
+
 int gosym_find_marks(struct gosym *symbols)
 {
 	symbols->goexit = entry_of(symbols, "runtime.goexit");
 	symbols->async_preempt = entry_of(symbols, "runtime.asyncPreempt");
 	symbols->sigpanic = entry_of(symbols, "runtime.sigpanic");
+	symbols->wrapper_id = find_wrapper_id(symbols);
 	for (size_t i = 0; i < GOSYM_NR_WAITERS; i++)
 		symbols->waiters[i] = entry_of(symbols, waiters[i]);
 	return symbols->goexit ? 0 : -ENOENT;
@@ -96,9 +109,10 @@ static bool is_shown(const char *name, bool first)
 /* Go 1.23 runtime/traceback.go, elideWrapperCalling() */
 static bool is_elided(const struct gosym *symbols, uint8_t id, const char *inner)
 {
-	return id == symbols->wrapper_id && (!inner || (strcmp(inner, "runtime.gopanic") != 0 &&
-							strcmp(inner, "runtime.sigpanic") != 0 &&
-							strcmp(inner, "runtime.panicwrap") != 0));
+	return id && id == symbols->wrapper_id &&
+	       (!inner ||
+		(strcmp(inner, "runtime.gopanic") != 0 && strcmp(inner, "runtime.sigpanic") != 0 &&
+		 strcmp(inner, "runtime.panicwrap") != 0));
 }
 
 /* --- frames of one program counter --- */

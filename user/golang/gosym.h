@@ -24,7 +24,7 @@ struct gosym {
 	const char *module;    /* path of the binary, as the target sees it */
 	uint64_t bias;         /* run-time address - address in the file */
 	uint64_t inline_trees; /* moduledata.gofunc; 0: not known */
-	uint8_t wrapper_id;    /* abi.FuncIDWrapper of this release */
+	uint8_t wrapper_id;    /* abi.FuncIDWrapper of this release; 0: not known */
 	uint64_t goexit;       /* entry of runtime.goexit */
 	uint64_t async_preempt;
 	uint64_t sigpanic;

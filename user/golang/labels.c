@@ -110,7 +110,7 @@ const char *labels_read(struct golang *golang, uint64_t address)
 	struct label_list list = { .nr = 0 };
 	bool is_map = golang->layout->last < 25 && golang->minor != 24;
 
-	if (!address ||
+	if (!address || (!golang->minor && golang->layout->last == 24) ||
 	    (is_map ? read_map(golang, address, &list) : read_slice(golang, address, &list)))
 		return NULL;
 	for (size_t i = 0; i < list.nr; i++) {

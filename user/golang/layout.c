@@ -15,26 +15,22 @@
  */
 const struct g_layout g_layouts[] = {
 	/* clang-format off */
-	{ .first = 18, .last = 20, .wrapper_id = 21, .sudog_c = 80,
+	{ .first = 18, .last = 20, .sudog_c = 80,
 	  .syscall_sp = 112, .syscall_pc = 120, .status = 144, .id = 152, .wait_since = 168,
 	  .wait_reason = 176, .creator = 296, .start = 312, .waiting = 328, .labels = 360 },
-	{ .first = 21, .last = 21, .wrapper_id = 21, .sudog_c = 80,
+	{ .first = 21, .last = 22, .sudog_c = 80,
 	  .syscall_sp = 112, .syscall_pc = 120, .status = 144, .id = 152, .wait_since = 168,
 	  .wait_reason = 176, .parent_id = 272, .creator = 280, .start = 296, .waiting = 312,
 	  .labels = 344 },
-	{ .first = 22, .last = 22, .wrapper_id = 22, .sudog_c = 80,
-	  .syscall_sp = 112, .syscall_pc = 120, .status = 144, .id = 152, .wait_since = 168,
-	  .wait_reason = 176, .parent_id = 272, .creator = 280, .start = 296, .waiting = 312,
-	  .labels = 344 },
-	{ .first = 23, .last = 24, .wrapper_id = 22, .sudog_c = 80,
+	{ .first = 23, .last = 24, .sudog_c = 80,
 	  .syscall_sp = 112, .syscall_pc = 120, .status = 152, .id = 160, .wait_since = 176,
 	  .wait_reason = 184, .parent_id = 280, .creator = 288, .start = 304, .waiting = 320,
 	  .labels = 352 },
-	{ .first = 26, .last = 27, .wrapper_id = 23, .sudog_c = 88,
+	{ .first = 26, .last = 27, .sudog_c = 88,
 	  .syscall_sp = 104, .syscall_pc = 112, .status = 144, .id = 152, .wait_since = 168,
 	  .wait_reason = 176, .parent_id = 280, .creator = 288, .start = 304, .waiting = 320,
 	  .labels = 352 },
-	{ .first = 25, .last = 26, .wrapper_id = 23, .sudog_c = 80,
+	{ .first = 25, .last = 26, .sudog_c = 80,
 	  .syscall_sp = 104, .syscall_pc = 112, .status = 144, .id = 152, .wait_since = 168,
 	  .wait_reason = 176, .parent_id = 272, .creator = 280, .start = 296, .waiting = 312,
 	  .labels = 344 },
@@ -42,16 +38,16 @@ const struct g_layout g_layouts[] = {
 };
 const size_t g_nr_layouts = ARRAY_SIZE(g_layouts);
 
-bool layout_fits(const struct g_layout *layout, unsigned int minor, enum pclntab_version version)
+bool release_fits(uint8_t first, uint8_t last, unsigned int minor, enum pclntab_version version)
 {
 	if (minor)
-		return minor >= layout->first && minor <= layout->last;
-	return version == PCLNTAB_GO_118 ? layout->first < 20 : layout->last >= 20;
+		return minor >= first && minor <= last;
+	return version == PCLNTAB_GO_118 ? first < 20 : last >= 20;
 }
 
-size_t layout_bytes(const struct g_layout *layout)
+bool layout_fits(const struct g_layout *layout, unsigned int minor, enum pclntab_version version)
 {
-	return (size_t)layout->labels + sizeof(uint64_t);
+	return release_fits(layout->first, layout->last, minor, version);
 }
 
 static uint64_t word_at(const uint8_t *bytes, size_t offset)
@@ -60,6 +56,18 @@ static uint64_t word_at(const uint8_t *bytes, size_t offset)
 
 	memcpy(&word, bytes + offset, sizeof(word));
 	return word;
+}
+
+bool layout_keeps_frame(const struct g_layout *layout, const uint8_t *bytes, const struct g *g)
+{
+	uint64_t frame = word_at(bytes, layout->syscall_sp - sizeof(frame));
+
+	return frame >= g->stack_low && frame < g->stack_high;
+}
+
+size_t layout_bytes(const struct g_layout *layout)
+{
+	return (size_t)layout->labels + sizeof(uint64_t);
 }
 
 bool layout_read(const struct g_layout *layout, uint64_t address, const uint8_t *bytes,

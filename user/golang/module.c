@@ -24,9 +24,11 @@
 #define TABLE_LEN_AT 112
 #define TEXT_AT      176
 #define DATA_AT      192 /* start and end of each of the four ranges */
+#define TYPES_120    296
 #define GOFUNC_118   304
 #define GOFUNC_120   320
-#define MODULE_BYTES 328
+#define GOFUNC_127   344
+#define MODULE_BYTES 352
 
 /* build information (Go 1.23 debug/buildinfo/buildinfo.go, readRawBuildInfo()) */
 #define INFO_FLAGS_AT   15
@@ -171,6 +173,15 @@ static int read_table(struct search *search, const uint8_t *data)
 	return 0;
 }
 
+/* Where moduledata.gofunc stands. Behind types comes etypes, a higher address; since Go 1.27 the
+ * length of a part of them (typedesclen), and three fields more before gofunc. */
+static size_t inline_trees_at(enum pclntab_version version, const uint8_t *bytes)
+{
+	if (version == PCLNTAB_GO_118)
+		return GOFUNC_118;
+	return word_at(bytes, TYPES_120) <= word_at(bytes, TYPES_120 + 8) ? GOFUNC_120 : GOFUNC_127;
+}
+
 static int test_moduledata(struct search *search, const struct mapping *mapping, uint64_t address,
 			   const uint8_t *bytes, size_t len)
 {
@@ -184,8 +195,7 @@ static int test_moduledata(struct search *search, const struct mapping *mapping,
 	    word_at(bytes, NAMES_AT) - module->header > PCLNTAB_HEADER_BYTES * 2)
 		return -ENOENT;
 	module->text = word_at(bytes, TEXT_AT);
-	module->inline_trees =
-		word_at(bytes, module->version == PCLNTAB_GO_118 ? GOFUNC_118 : GOFUNC_120);
+	module->inline_trees = word_at(bytes, inline_trees_at(module->version, bytes));
 	for (i = 0; i < ARRAY_SIZE(module->data); i++) {
 		module->data[i].start = word_at(bytes, DATA_AT + i * 16);
 		module->data[i].end = word_at(bytes, DATA_AT + i * 16 + 8);

@@ -11,11 +11,10 @@
 
 #define MAX_GOROUTINES (1UL << 24) /* more than fit the memory of most machines */
 #define MAX_REASONS    64
-#define WINDOW_BYTES   (8UL << 20)
 
 /* Where a goroutine stood when it was last looked at. */
 struct tracked {
-	uint64_t address;    /* of its runtime.g */
+	uint64_t address;    /* of its runtime.g; first, as struct places has it */
 	uint64_t sp, pc;     /* saved ones; 0: running */
 	uint64_t stack_high; /* end of its stack */
 	uint64_t waiting;    /* g.waiting, its first sudog */
@@ -66,6 +65,17 @@ struct golang {
 int allgs_find(struct golang *golang);
 /* Reads address and number of its elements. */
 int allgs_read_extent(struct golang *golang, uint64_t *ret_address, uint64_t *ret_length);
+/* Looks at three words of the program's variables at @at, which may be a slice. */
+typedef void (*slice_test)(struct golang *golang, void *context, uint64_t at,
+			   const uint64_t slice[3]);
+/* Shows all variables to @test. 0, or -errno: none can be read any more. */
+int variables_search(struct golang *golang, slice_test test, void *context);
+
+/* --- processors.c --- */
+#define MAX_PROCESSORS 4096
+/* Addresses of all p, GOMAXPROCS of them; @ret_processors is owned by the caller. -ENOENT: not
+ * found. */
+int processors_read(struct golang *golang, uint64_t **ret_processors, size_t *ret_nr);
 
 /* --- reasons.c: reads the names of wait reasons, as far as they can be found. --- */
 int reasons_read(struct golang *golang);

@@ -93,3 +93,8 @@ int reasons_read(struct golang *golang)
 	}
 	return -ENOENT;
 }
+
+const char *golang_wait_reason(const struct golang *golang, uint32_t number)
+{
+	return number < MAX_REASONS ? golang->reasons[number] : NULL;
+}

@@ -9,10 +9,7 @@
 
 #include "golang/process.h"
 
-#define MAX_SPANS      1024 /* what one system call takes */
-#define MAX_SPAN_BYTES (1UL << 20)
-#define NR_REFRESHED   512  /* stacks read again in each scan */
-#define MAX_GAP_BYTES  1024 /* between g's that are read in one piece */
+#define NR_REFRESHED 512 /* stacks read again in each scan */
 
 /* --- which g there are --- */
 
@@ -253,35 +250,6 @@ static int refresh_stacks(struct golang *golang)
 
 /* --- reading the g structures --- */
 
-/* Plans to read tracked ones from number @first on. Returns the number of the first one that does
- * not fit any more. */
-static size_t plan_window(struct golang *golang, size_t first, struct span *spans,
-			  size_t *ret_nr_spans)
-{
-	size_t g_bytes = layout_bytes(golang->layout), used = 0, nr = 0, i;
-
-	for (i = first; i < golang->nr_tracked; i++) {
-		uint64_t address = golang->tracked[i].address;
-		struct span *last = nr ? &spans[nr - 1] : NULL;
-		uint64_t distance = last ? address - last->address : 0;
-		bool joins =
-			last && distance < MAX_SPAN_BYTES && distance <= last->len + MAX_GAP_BYTES;
-		size_t more = joins ? distance + g_bytes - last->len : g_bytes;
-
-		if (used + more > WINDOW_BYTES || (!joins && nr == MAX_SPANS))
-			break;
-		if (joins)
-			last->len += more;
-		else
-			spans[nr++] = (struct span){ .address = address,
-						     .bytes = golang->window + used,
-						     .len = g_bytes };
-		used += more;
-	}
-	*ret_nr_spans = nr;
-	return i;
-}
-
 /* Is it the goroutine that was there at the last scan? */
 static bool is_known(const struct tracked *tracked, const struct g *g)
 {
@@ -289,18 +257,19 @@ static bool is_known(const struct tracked *tracked, const struct g *g)
 }
 
 struct scan {
+	struct golang *golang;
 	uint64_t now_ns;
 	size_t nr_dead, nr_unreadable;
 };
 
-static int take_g(struct golang *golang, struct scan *scan, struct tracked *tracked,
-		  const struct span *span)
+static int take_g(void *context, void *item, const uint8_t *bytes)
 {
+	struct scan *scan = context;
+	struct golang *golang = scan->golang;
+	struct tracked *tracked = item;
 	struct g g;
 
-	if (!span->done ||
-	    !layout_read(golang->layout, tracked->address,
-			 (const uint8_t *)span->bytes + (tracked->address - span->address), &g)) {
+	if (!bytes || !layout_read(golang->layout, tracked->address, bytes, &g)) {
 		tracked->live = false;
 		scan->nr_unreadable++;
 		return 0;
@@ -315,25 +284,16 @@ static int take_g(struct golang *golang, struct scan *scan, struct tracked *trac
 
 static int read_gs(struct golang *golang, struct scan *scan)
 {
-	struct span spans[MAX_SPANS];
-	size_t first = 0, end, nr_spans;
-	int err = 0;
+	const struct places places = {
+		.items = golang->tracked,
+		.nr = golang->nr_tracked,
+		.stride = sizeof(golang->tracked[0]),
+		.len = layout_bytes(golang->layout),
+		.window = golang->window,
+	};
 
 	golang->nr_pending = 0;
-	while (first < golang->nr_tracked && !err) {
-		const struct span *span = spans;
-
-		end = plan_window(golang, first, spans, &nr_spans);
-		err = memory_read_spans(&golang->memory, spans, nr_spans);
-		for (; first < end && !err; first++) {
-			struct tracked *tracked = &golang->tracked[first];
-
-			while (tracked->address - span->address >= span->len)
-				span++;
-			err = take_g(golang, scan, tracked, span);
-		}
-	}
-	return err;
+	return memory_read_places(&golang->memory, &places, take_g, scan);
 }
 
 /* --- the result --- */
@@ -401,7 +361,7 @@ static int look(struct golang *golang, struct scan *scan)
 int golang_scan(struct golang *golang, struct goroutine_list *ret_list, struct error *error)
 {
 	struct goroutine_list list = { .time_ns = clock_monotonic_ns() };
-	struct scan scan = { .now_ns = list.time_ns };
+	struct scan scan = { .golang = golang, .now_ns = list.time_ns };
 	uint64_t calls = golang->memory.nr_calls;
 	int err = look(golang, &scan);
 
@@ -424,7 +384,7 @@ int golang_scan(struct golang *golang, struct goroutine_list *ret_list, struct e
 
 int golang_count(struct golang *golang, size_t *ret_nr, struct error *error)
 {
-	struct scan scan = { .now_ns = clock_monotonic_ns() };
+	struct scan scan = { .golang = golang, .now_ns = clock_monotonic_ns() };
 	int err = look(golang, &scan);
 	size_t nr = 0;
 

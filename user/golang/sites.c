@@ -231,6 +231,11 @@ const char *goroutine_watch_version(const struct goroutine_watch *watch)
 	return golang_version(watch->golang);
 }
 
+const char *goroutine_watch_reason(const struct goroutine_watch *watch, uint32_t number)
+{
+	return golang_wait_reason(watch->golang, number);
+}
+
 const struct stack *goroutine_watch_stack(const struct goroutine_watch *watch, uint64_t id)
 {
 	const struct goroutine_site *site = site_find(watch, id);

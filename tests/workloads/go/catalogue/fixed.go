@@ -135,6 +135,18 @@ func lockOrderFixed() {
 	}
 }
 
+func lockOrderInObjectFixed() {
+	shared := &cache{}
+	for i := 0; i < 2; i++ {
+		go func() {
+			shared.Lock()
+			shared.filling.Lock()
+			shared.filling.Unlock()
+			shared.Unlock()
+		}()
+	}
+}
+
 func goroutinePerRequestFixed() {
 	go time.Sleep(short)
 }
@@ -244,7 +256,7 @@ var fixed = []func(){
 	abandonedSendFixed, firstAnswerWinsFixed, receiverGoneFixed, nilChannelSendFixed,
 	nilChannelReceiveFixed, fullBufferFixed, selectNeverReadyFixed, selectMissesCaseFixed,
 	oneOfTenServedFixed, waitGroupTooFewFixed, mutexNeverReleasedFixed, lockOrderFixed,
-	goroutinePerRequestFixed, connectionWithoutDeadlineFixed, doneOfSizeOneFixed,
-	closureKeepsGoroutineFixed, forgottenCancelFixed, errgroupMemberFixed,
+	lockOrderInObjectFixed, goroutinePerRequestFixed, connectionWithoutDeadlineFixed,
+	doneOfSizeOneFixed, closureKeepsGoroutineFixed, forgottenCancelFixed, errgroupMemberFixed,
 	condNeverSignalledFixed, bodyNeverClosedFixed, afterInHotLoopFixed, tickerNeverStoppedFixed,
 }

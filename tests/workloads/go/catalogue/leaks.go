@@ -148,6 +148,33 @@ func lockOrder() {
 	}()
 }
 
+type cache struct {
+	sync.RWMutex
+	filling sync.Mutex
+}
+
+func lockOrderInObject() {
+	var both sync.WaitGroup
+	shared := &cache{}
+	both.Add(2)
+	go func() {
+		shared.Lock()
+		both.Done()
+		both.Wait()
+		shared.filling.Lock() // LEAK lockOrderInObject
+		shared.filling.Unlock()
+		shared.Unlock()
+	}()
+	go func() {
+		shared.filling.Lock()
+		both.Done()
+		both.Wait()
+		shared.RLock() // LEAK lockOrderInObject
+		shared.RUnlock()
+		shared.filling.Unlock()
+	}()
+}
+
 func goroutinePerRequest() {
 	go func() {
 		for {
@@ -258,7 +285,7 @@ func spin() {
 var leaks = []func(){
 	abandonedSend, firstAnswerWins, receiverGone, nilChannelSend, nilChannelReceive, fullBuffer,
 	selectNeverReady, selectMissesCase, oneOfTenServed, waitGroupTooFew, mutexNeverReleased,
-	lockOrder, goroutinePerRequest, connectionWithoutDeadline, doneOfSizeOne,
+	lockOrder, lockOrderInObject, goroutinePerRequest, connectionWithoutDeadline, doneOfSizeOne,
 	closureKeepsGoroutine, forgottenCancel, errgroupMember, condNeverSignalled, bodyNeverClosed,
 	afterInHotLoop, tickerNeverStopped,
 }

@@ -9,8 +9,10 @@
 //	stuck deadlock   two goroutines that hold what the other one wants
 //	stuck reader     two such of which one wants to read what the other one writes
 //	stuck writer     two such of which both want to write
+//	stuck object     two such with mutexes of one object, of which one has the object's address
 //	stuck contended  the same two mutexes, taken in order by workers for ever
 //	stuck held       readers and writers of a lock that somebody holds for ever
+//	stuck queued     some that wait for one who waits for such a lock, all of one object
 //	stuck spin       a select with default that takes a whole CPU
 //	stuck busy       workers that change between two waits all the time
 //
@@ -156,6 +158,106 @@ func deadlockRW(other func(*account, *table, *sync.WaitGroup)) {
 	go other(owner, changed, &locked)
 }
 
+type store struct {
+	sync.RWMutex
+	filling sync.Mutex
+	rows    map[string]int
+}
+
+//go:noinline
+func (s *store) refill(locked *sync.WaitGroup) {
+	s.Lock()
+	defer s.Unlock()
+	locked.Done()
+	locked.Wait()
+	s.filling.Lock() // LEAK (*store).refill
+	defer s.filling.Unlock()
+	s.rows["refilled"]++
+}
+
+//go:noinline
+func (s *store) inspect(locked *sync.WaitGroup) {
+	s.filling.Lock()
+	defer s.filling.Unlock()
+	locked.Done()
+	locked.Wait()
+	s.RLock() // LEAK (*store).inspect
+	defer s.RUnlock()
+	fmt.Println(len(s.rows))
+}
+
+//go:noinline
+func (s *store) fill() {
+	s.Lock()
+	s.Unlock()
+	s.RLock()
+	s.RUnlock()
+	s.filling.Lock()
+	defer s.filling.Unlock()
+	s.rows["filled"]++
+}
+
+func deadlockObject() {
+	var locked sync.WaitGroup
+	s := &store{rows: map[string]int{}}
+	locked.Add(2)
+	go s.refill(&locked)
+	go s.inspect(&locked)
+}
+
+type connection struct {
+	state, writing sync.Mutex
+	written        int
+}
+
+//go:noinline
+func (c *connection) open(locked *sync.WaitGroup) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	locked.Done()
+	locked.Wait()
+	c.state.Lock()
+	defer c.state.Unlock()
+	c.written = 0
+}
+
+//go:noinline
+func (c *connection) write() {
+	c.state.Lock()
+	c.state.Unlock()
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.written++
+}
+
+func lockForEver(lock sync.Locker) {
+	lock.Lock()
+	held := make(chan bool)
+	go func() {
+		<-held
+		lock.Unlock()
+		close(held)
+	}()
+}
+
+// Who waits for one mutex of an object has had the other one, which somebody else has locked since.
+func queue() {
+	var gate sync.WaitGroup
+	s, c := &store{rows: map[string]int{}}, &connection{}
+	gate.Add(3)
+	go s.inspect(&gate)
+	go c.open(&gate)
+	time.Sleep(pause)
+	for i := 0; i < 3; i++ {
+		go s.fill()
+		go c.write()
+	}
+	time.Sleep(pause)
+	lockForEver(s)
+	lockForEver(&c.state)
+	gate.Done()
+}
+
 func contend() {
 	a, b := &account{}, &account{}
 	for i := 0; i < 8; i++ {
@@ -241,10 +343,14 @@ func main() {
 		deadlockRW(lookUp)
 	case "writer":
 		deadlockRW(enter)
+	case "object":
+		deadlockObject()
 	case "contended":
 		contend()
 	case "held":
 		hold()
+	case "queued":
+		queue()
 	case "spin":
 		go poll()
 	case "busy":

@@ -5,6 +5,7 @@
 // of ../../workload.h:
 //
 //	go N       all of it N times
+//	heaps N M K  N timers that call a function, M timers and K tickers with a channel, a few others
 //	threads N  N goroutines lock a thread and wait
 //	free       they end, and their threads with them
 //	exit
@@ -140,11 +141,15 @@ func main() {
 	fmt.Println("ready", os.Getpid())
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
-		words := append(strings.Fields(lines.Text()), "", "")
+		words := append(strings.Fields(lines.Text()), "", "", "", "")
 		n, _ := strconv.Atoi(words[1])
 		switch words[0] {
 		case "go":
 			work(n)
+		case "heaps":
+			m, _ := strconv.Atoi(words[2])
+			k, _ := strconv.Atoi(words[3])
+			fillHeaps(n, m, k)
 		case "threads":
 			lockThreads(n, release)
 		case "free":
