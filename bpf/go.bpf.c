@@ -5,9 +5,11 @@
  */
 #include "call.bpf.h"
 
-#define GO_G_M  48 /* g.m: Go 1.17-1.27, src/runtime/runtime2.go, struct g */
-#define FLAG_CF 0x01
-#define FLAG_ZF 0x40
+#define GO_G_M 48 /* g.m: Go 1.17-1.27, src/runtime/runtime2.go, struct g */
+/* The third argument of gopark, a waitReason: Go 1.18-1.27, src/runtime/runtime2.go, a uint8. */
+#define GO_REASON_MASK 0xff
+#define FLAG_CF        0x01
+#define FLAG_ZF        0x40
 
 #if defined(__TARGET_ARCH_x86)
 
@@ -19,6 +21,11 @@ static __always_inline __u64 go_argument(struct pt_regs *ctx, __u64 cookie)
 	barrier_var(first);
 	barrier_var(second);
 	return cookie & LB_COOKIE_GO_SECOND ? second : first;
+}
+
+static __always_inline __u64 go_third_argument(struct pt_regs *ctx)
+{
+	return ctx->cx;
 }
 
 static __always_inline __u64 go_current(struct pt_regs *ctx)
@@ -42,6 +49,11 @@ static __always_inline __u64 go_argument(struct pt_regs *ctx, __u64 cookie)
 	barrier_var(first);
 	barrier_var(second);
 	return cookie & LB_COOKIE_GO_SECOND ? second : first;
+}
+
+static __always_inline __u64 go_third_argument(struct pt_regs *ctx)
+{
+	return ((struct user_pt_regs *)ctx)->regs[2];
 }
 
 static __always_inline __u64 go_current(struct pt_regs *ctx)
@@ -152,10 +164,13 @@ int go_open(struct pt_regs *ctx)
 		stats_loss(kind, LB_LOSS_USER_READ);
 		return 0;
 	}
-	if (kind == LB_KIND_NEWPROC)
+	if (kind == LB_KIND_NEWPROC) {
 		thread->newproc_stack = thread->walk.stack;
-	else
-		ledger_open(thread, kind, id, kind != LB_KIND_GOPARK);
+		return 0;
+	}
+	if (kind == LB_KIND_GOPARK)
+		thread->wait_reason = go_third_argument(ctx) & GO_REASON_MASK;
+	ledger_open(thread, kind, id, kind != LB_KIND_GOPARK);
 	return 0;
 }
 

@@ -42,9 +42,9 @@ enum lb_count {
 	LB_COUNT_NESTED,      /* such calls made inside another one: counted there, once */
 	LB_COUNT_SAMPLED_OUT, /* opened at its site, but not followed to its close */
 	LB_COUNT_CLOSES,      /* calls that may close something; one for each range they touch */
-	LB_COUNT_UNMATCHED,   /* closes of what was opened before we attached or not followed */
-	LB_COUNT_REPLACED,    /* an id opened again without a close in between (closed then) */
-	LB_COUNT_PARTIAL,     /* closes that cut a range and left the rest open */
+	LB_COUNT_UNMATCHED, /* of what was opened before we attached, not followed, or just closed */
+	LB_COUNT_REPLACED,  /* an id opened again without a close in between (closed then) */
+	LB_COUNT_PARTIAL,   /* closes that cut a range and left the rest open */
 	LB_COUNT_MAX,
 };
 
@@ -118,15 +118,23 @@ struct lb_site_key {
 /*
  * One site. All counts rise only. What is outstanding is opened - untracked - closed of the
  * followed objects; untracked ones were sampled out or lost after their site was known.
+ *
+ * Of LB_KIND_GOPARK only what is closed has a weight; something else stands for the other weights.
  */
 struct lb_site {
 	struct lb_site_key key; /* tgid 0: slot not in use */
 	__u64 opened;
-	__u64 opened_weight;
+	union {
+		__u64 opened_weight;
+		__u64 longest_ns; /* LB_KIND_GOPARK: the longest wait that is over */
+	};
 	__u64 closed;
 	__u64 closed_weight;
 	__u64 untracked; /* part of opened that was not put into the live map */
-	__u64 untracked_weight;
+	union {
+		__u64 untracked_weight;
+		__u64 wait_reason; /* LB_KIND_GOPARK: its number in the runtime; 0: not known */
+	};
 };
 
 /* Where the frames of a stack lie in the frames array. */

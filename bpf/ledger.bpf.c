@@ -3,6 +3,8 @@
 #include "stack.bpf.h"
 #include "unwind.bpf.h"
 
+#define NOTE_TRIES 4
+
 char LICENSE[] SEC("license") = "GPL";
 
 const volatile struct lb_config config = {};
@@ -100,6 +102,8 @@ static __noinline int site_create(struct lb_site_key *key, struct lb_thread *thr
 		bpf_map_push_elem(&free_slots, &slot, 0);
 		return 0;
 	}
+	if (key->kind == LB_KIND_GOPARK)
+		site->wait_reason = thread->wait_reason;
 	stack_store(thread);
 	return 0;
 }
@@ -130,8 +134,23 @@ static __always_inline void site_untrack(struct lb_site *site, __u64 weight)
 	__sync_fetch_and_add(&site->untracked_weight, weight);
 }
 
-/* Accounts that @entry was closed; it is in no map any more. */
-static __always_inline void site_close(const struct lb_live *entry)
+/* Notes a wait that is over when it is the longest; gives up when others always come first, with
+ * waits that are as long. */
+static __always_inline void site_note_wait(struct lb_site *site, __u64 waited_ns)
+{
+	__u64 longest_ns = site->longest_ns;
+
+	for (int i = 0; i < NOTE_TRIES && waited_ns > longest_ns; i++) {
+		__u64 found = __sync_val_compare_and_swap(&site->longest_ns, longest_ns, waited_ns);
+
+		if (found == longest_ns)
+			return;
+		longest_ns = found;
+	}
+}
+
+/* Accounts that @entry of @kind was closed; it is in no map any more. */
+static __always_inline void site_close(const struct lb_live *entry, __u32 kind)
 {
 	__u32 slot = entry->site;
 	struct lb_site *site = bpf_map_lookup_elem(&sites, &slot);
@@ -141,6 +160,8 @@ static __always_inline void site_close(const struct lb_live *entry)
 	if (!(entry->flags & LB_LIVE_PART))
 		__sync_fetch_and_add(&site->closed, 1);
 	__sync_fetch_and_add(&site->closed_weight, entry->weight);
+	if (kind == LB_KIND_GOPARK)
+		site_note_wait(site, entry->weight);
 }
 
 static __always_inline void *live_lookup(struct lb_live_key *key)
@@ -176,7 +197,7 @@ static __always_inline int live_close(struct lb_live_key *key, __u64 before_ns)
 		return -1;
 	if (key->kind == LB_KIND_GOPARK)
 		entry.weight = bpf_ktime_get_ns() - entry.birth_ns;
-	site_close(&entry);
+	site_close(&entry, key->kind);
 	return 0;
 }
 

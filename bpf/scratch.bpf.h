@@ -49,6 +49,7 @@ struct lb_thread {
 	struct lb_inflight shelter; /* the outermost call in which mappings are not the program's */
 	struct lb_walk walk;
 	__u64 newproc_stack; /* id of the go statement whose goroutine is being made; 0: none */
+	__u64 wait_reason;   /* number of what the goroutine begins to wait for */
 };
 
 struct thread_map {

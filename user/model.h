@@ -74,21 +74,21 @@ struct epochs {
 /* The counts of one site at one moment. */
 struct site_count {
 	struct lb_site_key key;
-	uint64_t group; /* the same for sites that share the innermost frames of the program's own
-			   code; 0: not known */
+	uint64_t group; /* of sites with the same innermost frames of own code; 0: not known */
 	uint64_t opened_count;
 	uint64_t opened_bytes;
 	uint64_t closed_count; /* of everything opened: scaled up when only a part was followed */
 	uint64_t closed_bytes;
 	uint64_t live_count; /* opened - closed */
 	uint64_t live_bytes;
-	uint64_t oldest_ns; /* birth of the oldest live object, CLOCK_MONOTONIC; 0: not known */
-	bool estimated;     /* not every object was followed: closed and live are estimates */
-	bool ended;         /* so has its process: what it freed on its way out tells nothing */
-	const char *state;  /* what its objects wait for, or if blocks are reachable; interned */
-	const char *proof;  /* why its objects can never be closed, as a sentence; NULL: they may */
-	/* The followed objects born in each epoch of the snapshot that are still live; borrowed, only
-	 * valid until the next snapshot. NULL: not counted this time. */
+	uint64_t oldest_ns;   /* birth of the oldest live object, CLOCK_MONOTONIC; 0: not known */
+	uint64_t longest_ns;  /* LB_KIND_GOPARK: the longest wait that is over; 0: none is */
+	uint32_t wait_reason; /* LB_KIND_GOPARK: its number in the runtime; 0: not known */
+	bool estimated;       /* not every object was followed: closed and live are estimates */
+	bool ended;           /* so has its process: what it freed on its way out tells nothing */
+	const char *state;    /* what its objects wait for, or if blocks are reachable; interned */
+	const char *proof; /* why its objects can never be closed, as a sentence; NULL: they may */
+	/* Live followed objects by epoch of birth; valid until the next snapshot. NULL: not counted */
 	const uint32_t *cohorts;
 };
 

@@ -37,6 +37,7 @@ struct request {
 	__u64 stack;
 	__u64 nr_frames;
 	__u64 pc, sp, bp;
+	__u64 wait_reason;
 	__u64 ret_stack;
 	__u64 ret_nr_frames;
 	__u64 ret_flags;

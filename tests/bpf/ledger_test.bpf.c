@@ -13,6 +13,7 @@ struct request {
 	__u64 stack; /* OP_OPEN: frames stack, stack + 1 ... */
 	__u64 nr_frames;
 	__u64 pc, sp, bp; /* OP_CAPTURE: registers; memory is that of the caller */
+	__u64 wait_reason;
 	__u64 ret_stack;
 	__u64 ret_nr_frames;
 	__u64 ret_flags;
@@ -49,6 +50,7 @@ int run_request(struct request *request)
 	switch (request->operation) {
 	case OP_OPEN:
 		set_stack(&thread->walk, request);
+		thread->wait_reason = request->wait_reason;
 		return ledger_open(thread, request->kind, request->id, request->weight);
 	case OP_CLOSE:
 		return ledger_close(request->kind, request->id, ~0ULL);

@@ -31,6 +31,45 @@ static void kinds_do_not_mix(void **state)
 	assert_int_equal(site_of(skeleton, LB_KIND_MMAP, 7).opened, 0);
 }
 
+/* Goroutine @id begins to wait for @reason at stack 7, and goes on after so many microseconds. */
+static void wait_once(struct ledger_test *skeleton, __u64 id, __u64 reason, useconds_t us)
+{
+	struct request request = { .operation = OP_OPEN,
+				   .kind = LB_KIND_GOPARK,
+				   .id = id,
+				   .stack = 7,
+				   .nr_frames = 3,
+				   .wait_reason = reason };
+
+	assert_int_equal(run(skeleton->progs.run_request, &request, sizeof(request)), 0);
+	usleep(us);
+	close_thing(skeleton, LB_KIND_GOPARK, id);
+}
+
+/* The sum of waits, the longest of those that are over, and what the first one waited for. */
+static void waits_are_measured(void **state)
+{
+	struct ledger_test *skeleton = *state;
+	struct lb_site first, site;
+
+	wait_once(skeleton, 0x1000, 14, 20000);
+	first = site_of(skeleton, LB_KIND_GOPARK, 7);
+	assert_true(first.longest_ns >= 20000000 && first.longest_ns == first.closed_weight);
+	wait_once(skeleton, 0x2000, 15, 1000);
+	wait_once(skeleton, 0x1000, 15, 60000);
+	wait_once(skeleton, 0x1000, 15, 1000);
+	site = site_of(skeleton, LB_KIND_GOPARK, 7);
+	assert_true(site.longest_ns >= 60000000);
+	assert_true(site.closed_weight >= first.closed_weight + site.longest_ns + 2000000);
+	assert_int_equal(site.wait_reason, 14);
+	assert_int_equal(site.closed, 4);
+	open_thing(skeleton, LB_KIND_HEAP, 0x1000, 64, 7);
+	close_thing(skeleton, LB_KIND_HEAP, 0x1000);
+	site = site_of(skeleton, LB_KIND_HEAP, 7);
+	assert_true(site.opened_weight == 64 && site.closed_weight == 64);
+	assert_int_equal(site.untracked_weight, 0);
+}
+
 /* An id that is opened twice was closed unseen: nothing may stay outstanding of the first. */
 static void reopened_id_is_closed_first(void **state)
 {
@@ -378,6 +417,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(open_then_close, setup, teardown),
 		cmocka_unit_test_setup_teardown(kinds_do_not_mix, setup, teardown),
+		cmocka_unit_test_setup_teardown(waits_are_measured, setup, teardown),
 		cmocka_unit_test_setup_teardown(reopened_id_is_closed_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_live_map_is_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(full_sites_are_counted, setup, teardown),

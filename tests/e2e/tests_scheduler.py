@@ -8,13 +8,14 @@ import tempfile
 
 from harness import Observer, Report, Workload, check_conservation, read_text, require, wait_for
 from registry import test
-from tests_goroutines import go_workload, parked, versions
+from tests_goroutines import go_workload, parked, release, versions
 from tests_pprof import pprof
 from tests_timers import VARIANTS, by_function
 
 CREATED = 50
 WAITS = 20
 PAUSE_NS = 10e6
+LONG_PAUSE_S = 0.1
 TURNS = 20000
 
 
@@ -74,6 +75,35 @@ def waits(variant):
         require(count == own_count == WAITS, f"{function}: {count} waits, not {own_count}")
         require(0.9 * own_delay < delay < 1.1 * own_delay and delay > WAITS * PAUSE_NS * 0.9,
                 f"{function}: {delay} ns, not {own_delay}")
+
+
+def reasons(version):
+    """What the runtime of this version calls the waits of each function."""
+    return {"receiveLate": "chan receive",
+            "lockLate": "sync.Mutex.Lock" if release(version) >= (1, 20) else "semacquire"}
+
+
+@test("gopark_longest", timeout=120, over=VARIANTS)
+def longest_waits(variant):
+    """Each site says what is waited for there, in the runtime's words, and the longest wait."""
+    with go_workload("scheduler", *variant) as program:
+        with Observer("-k", "gopark", pid=program.pid) as observer:
+            observer.wait_ready()
+            program.phase(f"wait {WAITS}")
+            report = observer.finish()
+        program.end()
+    longest = {words[1]: int(words[2]) / 1e9 for words in map(str.split, program.lines)
+               if words[0] == "longest"}
+    for function, reason in reasons(variant[0]).items():
+        (finding,) = [f for f in report.of("gopark")
+                      if any(frame["function"] == f"main.{function}" for frame in f["stack"])]
+        wait = finding["longest_wait_s"]
+        print(f"{function}: [{finding['state']}] longest {wait} s, took {longest[function]} s")
+        require(finding["state"] == reason, f"{function} waits for {finding['state']}: {finding}")
+        require(0.9 * LONG_PAUSE_S < wait <= longest[function] < finding["waited_s"],
+                f"{function}: longest {wait} s, took {longest[function]} s: {finding}")
+    states = {finding["state"] for finding in report.of("gopark")}
+    require("sleep" in states and None not in states, f"states: {states}")
 
 
 @test("gopark_cost", timeout=120, over={version: version for version in versions()[-1:]})

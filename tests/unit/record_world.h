@@ -118,6 +118,7 @@ static inline void change_site(struct world *world, struct site_count *site)
 	site->ended = draw(world, 10) == 0;
 	if (site->estimated)
 		site->live_bytes += draw(world, 100);
+	site->longest_ns += draw(world, 2) ? opened : 0;
 	if (site->key.kind == LB_KIND_GOROUTINE)
 		site->state = draw(world, 2) ? "chan receive" : "select";
 	site->proof = draw(world, 20) == 0 ? "nobody can close it" : NULL;

@@ -198,6 +198,7 @@ static void sums_are_kept_apart(void **state)
 		site->count.key.kind = i == 5 ? LB_KIND_MMAP : LB_KIND_HEAP;
 		site->count.group = i % 2 ? 9 : 0;
 		site->count.oldest_ns = i + 1;
+		site->count.longest_ns = 10 - i;
 		watch_open(watch, site, 10, 10);
 	}
 	watch_poll(watch);
@@ -207,6 +208,7 @@ static void sums_are_kept_apart(void **state)
 	assert_int_equal(watch->trend->totals.members[1].nr, 2);
 	assert_int_equal(watch->trend->totals.sums.items[0].site.live_count, 30);
 	assert_int_equal(watch->trend->totals.sums.items[1].site.oldest_ns, 4);
+	assert_int_equal(watch->trend->totals.sums.items[1].site.longest_ns, 7);
 }
 
 /* --- snapshots made for another watch --- */

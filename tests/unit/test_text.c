@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <string.h>
 
 #include "report/text.h"
 
@@ -87,12 +88,69 @@ static void names_of_kinds_and_counters(void **state)
 		assert_non_null(defect_name((enum lb_defect)i));
 }
 
+/* Where a goroutine is that has called C, and a block that C code which Go calls has. */
+static void where_go_calls_c(void **state)
+{
+	struct frame frames[] = {
+		{ .function = "main._Cfunc_wait", .file = "_cgo_gotypes.go", .line = 45 },
+		{ .function = "main.callC", .file = "/src/main.go", .line = 7 },
+		{ .function = "created by main.main", .file = "/src/main.go", .line = 9 },
+	};
+	struct frame block[] = {
+		{ .function = "_cgo_be59f0f25121_Cfunc_wait" },
+		{ .function = "runtime.asmcgocall" },
+		{ .function = "main._Cfunc_wait", .file = "_cgo_gotypes.go", .line = 45 },
+		{ .function = "example.com/store.(*Store).Open" },
+	};
+	struct stack goroutine = { .nr_frames = ARRAY_SIZE(frames), .frames = frames };
+	struct stack of_block = { .nr_frames = ARRAY_SIZE(block), .frames = block };
+
+	(void)state;
+	assert_ptr_equal(stack_where(&goroutine), &frames[1]);
+	assert_ptr_equal(stack_where(&of_block), &block[3]);
+	block[0].function = "open_store";
+	assert_ptr_equal(stack_where(&of_block), &block[0]);
+}
+
+/* What is said of goroutines that wait: how long all did, and the longest wait. */
+static void numbers_of_waits(void **state)
+{
+	struct finding finding = {
+		.site = { .key = { .kind = LB_KIND_GOPARK },
+			  .opened_count = 7,
+			  .closed_count = 5,
+			  .closed_bytes = 3 * NSEC_PER_SEC,
+			  .live_count = 2,
+			  .longest_ns = NSEC_PER_SEC * 5 / 2,
+			  .state = "chan receive" },
+		.oldest_s = -1,
+		.first_alert_s = -1,
+	};
+	struct buf text __cleanup_buf = { 0 };
+
+	(void)state;
+	text_numbers(&text, &finding);
+	assert_string_equal(text.data, "live 2 goroutines, waited 3.0 s, longest 2.5 s, opened 7, "
+				       "closed 5, state chan receive");
+	buf_reset(&text);
+	finding.site.longest_ns = 12345678;
+	finding.site.closed_bytes = 999400000;
+	text_numbers(&text, &finding);
+	assert_non_null(strstr(text.data, ", waited 999 ms, longest 12.3 ms, "));
+	buf_reset(&text);
+	finding.site.longest_ns = 0; /* none is over */
+	text_numbers(&text, &finding);
+	assert_null(strstr(text.data, "longest"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(broken_utf8),
 		cmocka_unit_test(numbers_for_people),
 		cmocka_unit_test(names_of_kinds_and_counters),
+		cmocka_unit_test(where_go_calls_c),
+		cmocka_unit_test(numbers_of_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

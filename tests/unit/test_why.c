@@ -46,6 +46,10 @@ static void what_is_kept(void **state)
 	finding.site.closed_count = 1;
 	assert_why(&finding, KEPT "; hardly any object was ever closed");
 	finding.site.closed_count = 5;
+	finding.site.key.kind = LB_KIND_THREAD;
+	assert_why(&finding, KEPT "; goroutines in C code and in system calls (state syscall) "
+				  "keep their threads, locked ones do, too");
+	finding.site.key.kind = LB_KIND_HEAP;
 	finding.site.estimated = true;
 	finding.residue.kept_max = 48;
 	finding.residue.nr_stuck = 8;

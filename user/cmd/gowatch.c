@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The goroutines of the targets: looked at from outside, no probe is needed. */
+/* The goroutines of the targets: looked at from outside, no probe is needed. What is read there also
+ * names what those wait for whose waits are probed. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,12 +94,27 @@ static void poll_target(struct watched *entry, const struct target *target,
 		log_write(target->exited ? LOG_DEBUG : LOG_VERBOSE, "%s", error.text);
 }
 
+/* Says of each site of waits what is waited for. */
+static void name_waits(const struct gowatch *gowatch, const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->nr_sites; i++) {
+		struct site_count *site = &snapshot->sites[i];
+		const struct watched *entry =
+			site->wait_reason ? entry_find(gowatch, (pid_t)site->key.tgid) : NULL;
+
+		if (entry && entry->watch)
+			site->state = goroutine_watch_reason(entry->watch, site->wait_reason);
+	}
+}
+
 int gowatch_add(struct session *session, struct snapshot *snapshot)
 {
+	const unsigned int goroutine = 1U << LB_KIND_GOROUTINE, gopark = 1U << LB_KIND_GOPARK;
 	const struct epochs *epochs = &snapshot->epochs;
+	unsigned int kinds = session->options->kinds;
 	int code = 0;
 
-	if (!(session->options->kinds & 1U << LB_KIND_GOROUTINE))
+	if (!(kinds & (goroutine | gopark)))
 		return 0;
 	for (size_t i = 0; i < session->nr_targets && !code; i++) {
 		const struct target *target = &session->targets[i];
@@ -107,11 +123,12 @@ int gowatch_add(struct session *session, struct snapshot *snapshot)
 		if (!entry)
 			return -ENOMEM;
 		look_for_runtime(entry, target, session->code_marks[i]);
-		if (!entry->watch)
+		if (!entry->watch || !(kinds & goroutine))
 			continue;
 		poll_target(entry, target, epochs);
 		code = goroutine_watch_add(entry->watch, snapshot);
 	}
+	name_waits(session->gowatch, snapshot);
 	return code;
 }
 

@@ -19,26 +19,21 @@ struct marks {
 	struct mark count, bytes;
 };
 
-/* What all sites of forgotten processes had opened and closed. */
-struct forgotten {
-	uint64_t opened[LB_KIND_MAX];
-	uint64_t closed[LB_KIND_MAX];
-};
-
 struct ledger {
 	struct leakbpf *skeleton;
 	struct lb_site *sites;          /* mapped */
 	struct lb_survivors *survivors; /* mapped while the last walk is told; NULL: no more */
 	struct epochs epochs;           /* of the last walk */
 	struct marks
-		*marks; /* per slot; not touched, so without memory, until something is thinned */
+		*marks;  /* per slot; not touched, so without memory, until something is thinned */
+	uint8_t *owners; /* per slot: enum owner */
 	size_t max_sites;
 	uint64_t max_live;
 	int nr_cpus;
 	struct lb_stats *cpu_stats; /* room for one reading of every CPU */
-	struct forgotten forgotten;
-	uint64_t checked_live; /* live entries when they were last counted ... */
-	uint64_t checked_hits; /* ... and the hits at that moment */
+	struct totals forgotten;    /* of forgotten processes */
+	uint64_t checked_live;      /* live entries when they were last counted ... */
+	uint64_t checked_hits;      /* ... and the hits at that moment */
 	uint64_t pcs[LB_MAX_FRAMES];
 };
 
@@ -83,7 +78,8 @@ int ledger_open(struct leakbpf *skeleton, struct ledger **ret_ledger)
 		return ledger->nr_cpus;
 	ledger->cpu_stats = calloc((size_t)ledger->nr_cpus, sizeof(*ledger->cpu_stats));
 	ledger->marks = calloc(ledger->max_sites, sizeof(*ledger->marks));
-	if (!ledger->cpu_stats || !ledger->marks)
+	ledger->owners = calloc(ledger->max_sites, sizeof(*ledger->owners));
+	if (!ledger->cpu_stats || !ledger->marks || !ledger->owners)
 		return -ENOMEM;
 	error = map_array(skeleton->maps.sites, sizeof(*ledger->sites), (void **)&ledger->sites);
 	if (error)
@@ -100,6 +96,7 @@ struct ledger *ledger_free(struct ledger *ledger)
 	ledger_forget_walk(ledger);
 	free(ledger->cpu_stats);
 	free(ledger->marks);
+	free(ledger->owners);
 	free(ledger);
 	return NULL;
 }
@@ -168,6 +165,10 @@ static bool site_is_used(const struct lb_site *site)
 /* Copies the numbers of a site. @live: what is estimated to be live of them. */
 static struct marks site_marks(const struct lb_site *site, uint64_t live_count, uint64_t live_bytes)
 {
+	if (site->key.kind == LB_KIND_GOPARK) /* has no such weights */
+		return (struct marks){
+			.count = { site->opened, site->untracked, site->closed, live_count },
+		};
 	return (struct marks){
 		.count = { site->opened, site->untracked, site->closed, live_count },
 		.bytes = { site->opened_weight, site->untracked_weight, site->closed_weight,
@@ -190,6 +191,8 @@ static struct site_count site_count(const struct lb_site *site, const struct mar
 	if (site->key.kind == LB_KIND_GOPARK) { /* closed objects weigh the time they waited */
 		count.live_bytes = count.live_count;
 		count.opened_bytes = site->closed_weight + count.live_bytes;
+		count.longest_ns = site->longest_ns;
+		count.wait_reason = (uint32_t)site->wait_reason;
 	}
 	count.closed_count = count.opened_count - count.live_count;
 	count.closed_bytes = count.opened_bytes - count.live_bytes;
@@ -203,16 +206,6 @@ static int compare_sites(const void *a, const void *b)
 	return site_key_compare(&first->key, &second->key);
 }
 
-static void totals_add(struct snapshot *snapshot, const struct lb_site *site)
-{
-	uint32_t kind = site->key.kind;
-
-	if (kind >= LB_KIND_MAX)
-		return;
-	snapshot->opened[kind] += site->opened - MIN(site->untracked, site->opened);
-	snapshot->closed[kind] += site->closed;
-}
-
 /* Adds what the last walk found. */
 static void site_add_survivors(const struct ledger *ledger, size_t slot, struct site_count *count)
 {
@@ -223,26 +216,28 @@ static void site_add_survivors(const struct ledger *ledger, size_t slot, struct 
 		count->cohorts = survivors->count;
 }
 
-static int read_sites(struct ledger *ledger, bool walked, struct snapshot *snapshot)
+/* Adds all sites to @totals and lists those of the program. */
+static int read_sites(struct ledger *ledger, bool walked, struct snapshot *snapshot,
+		      struct totals *totals)
 {
 	size_t nr = nr_slots(ledger);
 
 	snapshot->sites = calloc(nr ? nr : 1, sizeof(*snapshot->sites));
 	if (!snapshot->sites)
 		return -ENOMEM;
-	memcpy(snapshot->opened, ledger->forgotten.opened, sizeof(snapshot->opened));
-	memcpy(snapshot->closed, ledger->forgotten.closed, sizeof(snapshot->closed));
 	for (size_t slot = 0; slot < nr; slot++) {
 		struct lb_site site = site_copy(&ledger->sites[slot]);
 		struct site_count *count = &snapshot->sites[snapshot->nr_sites];
 
 		if (!site_is_used(&site))
 			continue;
+		totals_add(totals, &site, ledger->owners[slot]);
+		if (ledger->owners[slot] == OWNER_ALLOCATOR)
+			continue;
 		*count = site_count(&site, &ledger->marks[slot]);
 		if (walked)
 			site_add_survivors(ledger, slot, count);
 		snapshot->nr_sites++;
-		totals_add(snapshot, &site);
 	}
 	qsort(snapshot->sites, snapshot->nr_sites, sizeof(*snapshot->sites), compare_sites);
 	return 0;
@@ -286,7 +281,8 @@ int ledger_read(struct ledger *ledger, uint64_t now_ns, bool walked, struct snap
 		.sample_shift = ledger->skeleton->bss->control.sample_shift,
 		.max_live = ledger->max_live,
 	};
-	int error = read_sites(ledger, walked, &snapshot);
+	struct totals totals = ledger->forgotten;
+	int error = read_sites(ledger, walked, &snapshot, &totals);
 
 	if (walked)
 		snapshot.epochs = ledger->epochs;
@@ -294,6 +290,7 @@ int ledger_read(struct ledger *ledger, uint64_t now_ns, bool walked, struct snap
 		error = stats_read(ledger, &snapshot.stats);
 	if (error)
 		return error;
+	totals_tell(&totals, &snapshot);
 	snapshot.nr_live = live_of(&snapshot, LB_KIND_HEAP);
 	*ret_snapshot = snapshot;
 	snapshot.sites = NULL;
@@ -305,6 +302,28 @@ void snapshot_done(struct snapshot *snapshot)
 	free(snapshot->sites);
 	snapshot->sites = NULL;
 	snapshot->nr_sites = 0;
+}
+
+bool ledger_next_unsettled(struct ledger *ledger, uint32_t *slot, struct lb_site_key *ret_key)
+{
+	for (size_t nr = nr_slots(ledger); *slot < nr; ++*slot) {
+		struct lb_site site;
+
+		if (ledger->owners[*slot] != OWNER_UNSETTLED ||
+		    ledger->sites[*slot].key.kind != LB_KIND_MMAP)
+			continue;
+		site = site_copy(&ledger->sites[*slot]);
+		if (!site_is_used(&site))
+			continue;
+		*ret_key = site.key;
+		return true;
+	}
+	return false;
+}
+
+void ledger_settle(struct ledger *ledger, uint32_t slot, bool nested)
+{
+	ledger->owners[slot] = nested ? OWNER_ALLOCATOR : OWNER_PROGRAM;
 }
 
 /* Reads @nr frames from index @offset: the batch call wants the key before the first one. */
@@ -434,15 +453,12 @@ int ledger_slot(struct ledger *ledger, const struct lb_site_key *key, uint32_t *
 static int slot_release(struct ledger *ledger, uint32_t slot)
 {
 	struct lb_site *site = &ledger->sites[slot];
-	uint32_t kind = site->key.kind;
 
 	if (bpf_map_delete_elem(bpf_map__fd(ledger->skeleton->maps.site_index), &site->key) &&
 	    errno != ENOENT)
 		return -errno;
-	if (kind < LB_KIND_MAX) {
-		ledger->forgotten.opened[kind] += site->opened - MIN(site->untracked, site->opened);
-		ledger->forgotten.closed[kind] += site->closed;
-	}
+	totals_add(&ledger->forgotten, site, ledger->owners[slot]);
+	ledger->owners[slot] = OWNER_UNSETTLED;
 	memset(site, 0, sizeof(*site));
 	memset(&ledger->marks[slot], 0, sizeof(ledger->marks[slot]));
 	if (bpf_map_update_elem(bpf_map__fd(ledger->skeleton->maps.free_slots), NULL, &slot, 0))

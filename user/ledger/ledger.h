@@ -33,6 +33,14 @@ int ledger_walk(struct ledger *ledger, const struct epochs *epochs);
 void ledger_forget_walk(struct ledger *ledger);
 /* Reads sites and counters at @now_ns. @walked: with what ledger_walk() has found just before. */
 int ledger_read(struct ledger *ledger, uint64_t now_ns, bool walked, struct snapshot *ret_snapshot);
+/*
+ * Whose a mapping is may be told by its stack alone. Finds the next site of mappings, from slot
+ * *@slot on, that ledger_settle() was not called for: *@slot is its slot then. False: there is none.
+ */
+bool ledger_next_unsettled(struct ledger *ledger, uint32_t *slot, struct lb_site_key *ret_key);
+/* Settles whose they are. @nested: an allocator's own; ledger_read() counts them as nested from now
+ * on, for good, and does not list the site. */
+void ledger_settle(struct ledger *ledger, uint32_t slot, bool nested);
 /* The program counters of stack @id, innermost first: how many. They stay in the ledger until the
  * next call. 0: not stored (yet). */
 size_t ledger_stack(struct ledger *ledger, uint64_t id, const uint64_t **ret_pcs,

@@ -23,7 +23,8 @@ enum step { STEP_END, STEP_CHANGE, STEP_ADD, STEP_REMOVE, STEP_MAX };
 #define CHANGED_OLDEST  0x08
 #define CHANGED_COHORTS 0x10
 #define CHANGED_REST    0x20
-#define CHANGED_ALL     0x3f
+#define CHANGED_LONGEST 0x40
+#define CHANGED_ALL     0x7f
 
 #define REST_ESTIMATED 0x1
 #define REST_COHORTS   0x2
@@ -149,6 +150,8 @@ static unsigned int changes_of(const struct site_state *old, const struct site_s
 		changed |= CHANGED_EXCESS;
 	if (a->oldest_ns != b->oldest_ns)
 		changed |= CHANGED_OLDEST;
+	if (a->longest_ns != b->longest_ns)
+		changed |= CHANGED_LONGEST;
 	if (memcmp(old->cohorts, new->cohorts, sizeof(new->cohorts)) != 0)
 		changed |= CHANGED_COHORTS;
 	if (a->group != b->group || a->estimated != b->estimated || a->ended != b->ended ||
@@ -210,6 +213,8 @@ static void code_site(struct coder *coder, const struct site_state *old, struct 
 		code_cohorts(coder, old, new);
 	if (changed & CHANGED_REST)
 		code_rest(coder, old, new, nr_strings);
+	if (changed & CHANGED_LONGEST)
+		code_change(coder, old->site.longest_ns, &new->site.longest_ns);
 }
 
 static int add_state(struct site_table *table, size_t *capacity, const struct site_state *state)
@@ -387,7 +392,7 @@ static bool is_credible(const struct site_count *site)
 	return site->opened_count <= MAX_COUNT && site->opened_bytes <= MAX_COUNT &&
 	       site->closed_count <= MAX_COUNT && site->closed_bytes <= MAX_COUNT &&
 	       site->live_count <= MAX_COUNT && site->live_bytes <= MAX_COUNT &&
-	       site->oldest_ns <= MAX_TIME_NS;
+	       site->oldest_ns <= MAX_TIME_NS && site->longest_ns <= MAX_TIME_NS;
 }
 
 /* Takes one step that adds a state. @old: the state that changes; NULL: it is new. */

@@ -71,6 +71,14 @@ static double waited_s(const struct site_count *site)
 		       : -1;
 }
 
+/* Of the waits that are over. */
+static double longest_s(const struct site_count *site)
+{
+	return site->key.kind == LB_KIND_GOPARK && site->longest_ns
+		       ? (double)site->longest_ns / (double)NSEC_PER_SEC
+		       : -1;
+}
+
 #define GETTER(name, expression)                                                                   \
 	static struct value get_##name(const struct finding *finding)                              \
 	{                                                                                          \
@@ -97,6 +105,7 @@ GETTER(first_alert, value_seconds(finding->first_alert_s))
 GETTER(oldest, value_seconds(finding->oldest_s))
 GETTER(nr_stacks, value_integer(MAX(finding->nr_stacks, 1U)))
 GETTER(waited, value_seconds(waited_s(&finding->site)))
+GETTER(longest, value_seconds(longest_s(&finding->site)))
 GETTER(why, value_why(finding))
 GETTER(state, value_text(finding->site.state))
 GETTER(proof, value_text(finding->site.proof))
@@ -128,7 +137,8 @@ const struct field fields[FIELD_MAX] = {
 	[FIELD_FIRST_ALERT] = { "first_alert_s", UNIT_SECONDS, get_first_alert },
 	[FIELD_OLDEST] = { "oldest_s", UNIT_SECONDS, get_oldest },
 	[FIELD_NR_STACKS] = { "nr_stacks", UNIT_NONE, get_nr_stacks },
-	[FIELD_WAITED] = { "waited_s", UNIT_SECONDS, get_waited },
+	[FIELD_WAITED] = { "waited_s", UNIT_WAIT, get_waited },
+	[FIELD_LONGEST] = { "longest_wait_s", UNIT_WAIT, get_longest },
 	[FIELD_WHY] = { "why", UNIT_NONE, get_why },
 	[FIELD_STATE] = { "state", UNIT_NONE, get_state },
 	[FIELD_PROOF] = { "proof", UNIT_NONE, get_proof },
@@ -146,6 +156,12 @@ static const char *plus(double rate, double least)
 static void real_text(struct buf *buf, double real, enum unit unit)
 {
 	switch (unit) {
+	case UNIT_WAIT:
+		if (real < 0.9995)
+			buf_printf(buf, "%.3g ms", real * 1000);
+		else
+			text_seconds(buf, real);
+		break;
 	case UNIT_SECONDS:
 		text_seconds(buf, real);
 		break;

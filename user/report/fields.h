@@ -15,6 +15,7 @@ enum unit {
 	UNIT_COUNT,
 	UNIT_BYTES,
 	UNIT_SECONDS,
+	UNIT_WAIT, /* seconds, often few */
 	UNIT_COUNT_PER_S,
 	UNIT_BYTES_PER_S,
 };
@@ -31,7 +32,7 @@ enum value_type {
 struct value {
 	enum value_type type;
 	const char *text;
-	char sentence[192]; /* a text made for this finding */
+	char sentence[256]; /* a text made for this finding */
 	uint64_t integer;   /* also the flag */
 	double real;
 };
@@ -57,6 +58,7 @@ enum field_id {
 	FIELD_OLDEST,
 	FIELD_NR_STACKS,
 	FIELD_WAITED,
+	FIELD_LONGEST,
 	FIELD_WHY,
 	FIELD_STATE,
 	FIELD_PROOF,

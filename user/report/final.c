@@ -123,6 +123,7 @@ void text_numbers(struct buf *text, const struct finding *finding)
 			   noun_of((enum lb_kind)finding->site.key.kind));
 	}
 	add_known(text, "waited", FIELD_WAITED, finding);
+	add_known(text, "longest", FIELD_LONGEST, finding);
 	add_known(text, "opened", FIELD_OPENED_COUNT, finding);
 	add_known(text, "closed", FIELD_CLOSED_COUNT, finding);
 	add_known(text, "oldest", FIELD_OLDEST, finding);
@@ -230,7 +231,14 @@ static void write_target(FILE *out, const struct target *target)
 
 	buf_printf(&text, "watched: PID %d, ", (int)target->pid);
 	text_clean(&text, target->exe ? target->exe : target->comm);
-	buf_puts(&text, target->nr_allocators ? "; allocators:" : "; no allocator found");
+	if (target->runtime == RUNTIME_GO) {
+		buf_puts(&text, "; ");
+		text_clean(&text, target->go_version ? target->go_version : "Go");
+	}
+	if (target->nr_allocators)
+		buf_puts(&text, "; allocators:");
+	else if (target->runtime != RUNTIME_GO)
+		buf_puts(&text, "; no allocator found");
 	for (i = 0; i < target->nr_allocators; i++) {
 		buf_puts(&text, i ? ", " : " ");
 		text_clean(&text, target->allocators[i]);

@@ -5,8 +5,7 @@
 #include "proc/proc.h"
 #include "report/text.h"
 
-#define NAMED_CALLERS  4             /* frames looked at for a name */
-#define CREATED_BY     "created by " /* before the function that started a goroutine */
+#define NAMED_CALLERS  4  /* frames looked at for a name */
 #define WRAPPER_PREFIX 10 /* characters that may stand before "malloc" in a wrapper's name */
 
 const char *path_base(const char *path)
@@ -85,13 +84,19 @@ static bool is_go_library(const char *function)
 	return false;
 }
 
+/* Does the function only pass a call from Go to C (Go 1.23, src/cmd/cgo/out.go, cPrefix)? */
+static bool is_cgo_glue(const char *function)
+{
+	return strstr(function, "_Cfunc_") != NULL;
+}
+
 /* Is the code of the frame nobody's to repair: allocators, language libraries, their headers? */
 static bool frame_is_library(const struct frame *frame)
 {
 	if (frame->file && (starts_with(frame->file, "/usr/include/") ||
 			    starts_with(frame->file, "/usr/lib/gcc/")))
 		return true;
-	if (frame->function && is_go_library(frame->function))
+	if (frame->function && (is_go_library(frame->function) || is_cgo_glue(frame->function)))
 		return true;
 	return frame->module && module_is_library(frame->module);
 }

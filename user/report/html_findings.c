@@ -142,6 +142,7 @@ static void add_field_name(struct buf *html, const struct field *field)
 {
 	static const char *const endings[] = {
 		[UNIT_SECONDS] = "_s",
+		[UNIT_WAIT] = "_s",
 		[UNIT_COUNT_PER_S] = "_per_s",
 		[UNIT_BYTES_PER_S] = "_per_s",
 	};

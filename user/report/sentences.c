@@ -205,6 +205,9 @@ void text_why(struct buf *buf, const struct finding *finding)
 		add_kept(buf, finding);
 		buf_puts(buf, reservation(finding));
 	}
+	if (finding->site.key.kind == LB_KIND_THREAD)
+		buf_puts(buf, "; goroutines in C code and in system calls (state syscall) keep "
+			      "their threads, locked ones do, too");
 }
 
 const char *verdict_colour(enum verdict verdict)

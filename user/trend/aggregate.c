@@ -101,6 +101,7 @@ static void sum_add(struct site_count *sum, const struct site_count *site)
 	sum->closed_bytes += site->closed_bytes;
 	sum->live_count += site->live_count;
 	sum->live_bytes += site->live_bytes;
+	sum->longest_ns = MAX(sum->longest_ns, site->longest_ns);
 	sum->estimated |= site->estimated;
 	sum->ended |= site->ended;
 	if (site->oldest_ns && (!sum->oldest_ns || site->oldest_ns < sum->oldest_ns))

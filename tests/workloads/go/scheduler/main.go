@@ -5,7 +5,8 @@
 //
 //	create N      N goroutines that end at once and N that stay
 //	free          those end, too
-//	wait N        N times: a channel and a mutex are waited for
+//	wait N        N times: a channel and a mutex are waited for, once for longer; prints the
+//	              nanoseconds that the longest waits took
 //	switch N      two goroutines take turns, N times; prints the nanoseconds of a turn
 //	profile FILE  writes the block profile
 //	exit
@@ -23,7 +24,10 @@ import (
 	"time"
 )
 
-const pause = 10 * time.Millisecond
+const (
+	pause     = 10 * time.Millisecond
+	longPause = 10 * pause
+)
 
 //go:noinline
 func startShort(group *sync.WaitGroup) {
@@ -66,20 +70,37 @@ func lockLate(mutex *sync.Mutex) {
 	mutex.Unlock()
 }
 
+func lengthen(longest *time.Duration, start time.Time) {
+	if took := time.Since(start); took > *longest {
+		*longest = took
+	}
+}
+
 func wait(n int) {
 	var mutex sync.Mutex
+	var longestReceive, longestLock time.Duration
 	values := make(chan int)
 	for i := 0; i < n; i++ {
+		length := pause
+		if i == n/2 {
+			length = longPause
+		}
 		mutex.Lock()
 		go func() {
-			time.Sleep(pause)
+			time.Sleep(length)
 			values <- 0
-			time.Sleep(pause)
+			time.Sleep(length)
 			mutex.Unlock()
 		}()
+		start := time.Now()
 		receiveLate(values)
+		lengthen(&longestReceive, start)
+		start = time.Now()
 		lockLate(&mutex)
+		lengthen(&longestLock, start)
 	}
+	fmt.Println("longest receiveLate", longestReceive.Nanoseconds())
+	fmt.Println("longest lockLate", longestLock.Nanoseconds())
 	settle()
 }
 
