@@ -282,6 +282,39 @@ static void test_aliases(void **state)
 	discovery_done(&found);
 }
 
+static bool is_released_at(const struct discovery *discovery, unsigned int slot, size_t len)
+{
+	for (size_t i = 0; i < discovery->nr_releases; i++)
+		if (discovery->releases[i].offset == TEXT_AT + slot * SLOT_BYTES)
+			return discovery->releases[i].bytes == len;
+	return false;
+}
+
+/* The functions of the allocator that release blocks are known, also those that are not probed. */
+static void test_releases(void **state)
+{
+	struct discovery found =
+		LOOK(FILE_DYNAMIC, GLOBAL("malloc", 0, PUSH), GLOBAL("free", 1, LOOP),
+		     GLOBAL("cfree", 1, LOOP), GLOBAL("_ZdlPv", 2, CALL_TO("\xda")),
+		     LOCAL("je_free", 3, PUSH), LOCAL("cfree", 4, PUSH), GLOBAL("munmap", 5, PUSH));
+
+	(void)state;
+	assert_int_equal(found.nr_releases, 2);
+	assert_true(is_released_at(&found, 1, 4));
+	assert_true(is_released_at(&found, 2, 7));
+	discovery_done(&found);
+	found = LOOK(FILE_DYNAMIC, GLOBAL("free", 0, PUSH), LOCAL("je_malloc", 1, PUSH),
+		     LOCAL("je_free", 2, PUSH), GLOBAL("_ZdaPv", 3, PUSH));
+	assert_int_equal(found.nr_releases, 2);
+	assert_true(is_released_at(&found, 2, 2));
+	assert_true(is_released_at(&found, 3, 2));
+	discovery_done(&found);
+	found = LOOK(FILE_STATIC, GLOBAL("free", 0, PUSH), LOCAL("malloc", 1, PUSH),
+		     GLOBAL("mmap", 2, PUSH));
+	assert_int_equal(found.nr_releases, 0);
+	discovery_done(&found);
+}
+
 /* What only goes on to another one is counted there. Slots are 32 bytes apart. */
 static void test_counted_elsewhere(void **state)
 {
@@ -352,8 +385,9 @@ static void test_go(void **state)
 	(void)state;
 	assert_true(found.is_go);
 	assert_false(found.has_c);
-	assert_true(found.has_unknown_scheduler);
-	assert_true(found.has_unknown_timers);
+	assert_string_equal(found.unknown_scheduler, "its version of Go is not known");
+	assert_string_equal(found.unknown_threads, "its version of Go is not known");
+	assert_string_equal(found.unknown_timers, "its version of Go is not known");
 	assert_int_equal(found.nr_probes, 0);
 	assert_int_equal(found.nr_unplaced, 2);
 	assert_int_equal(found.unplaced[0].error, -EPERM);
@@ -402,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_prefixed_allocator),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_aliases),
+		cmocka_unit_test(test_releases),
 		cmocka_unit_test(test_counted_elsewhere),
 		cmocka_unit_test(test_other_kind),
 		cmocka_unit_test(test_mappings),

@@ -140,6 +140,51 @@ static void go_version_before_1_18_stands_behind_pointers(void **state)
 	image_free(image);
 }
 
+/* Without build information: a note, and @text among the constants. */
+static char *version_in(const struct fixture *fixture, const char *text)
+{
+	struct buf assembly __cleanup_buf = { 0 };
+	struct image *image;
+	char *version;
+
+	buf_puts(&assembly, ".section .note.go.buildid,\"a\",%note\n.balign 4\n"
+			    ".long 4, 9, 4\n.ascii \"Go\\0\\0\"\n.ascii \"abc/def/g\"\n.balign 4\n"
+			    ".section .rodata\n");
+	buf_puts(&assembly, text);
+	buf_puts(&assembly, "\n.section .note.GNU-stack,\"\",%progbits\n");
+	fixture_write(fixture, "bare.s", assembly.data, assembly.len);
+	fixture_run(fixture, "cc -no-pie -o bare main.c bare.s");
+	image = open_image(fixture, "bare");
+	version = image_go_version(image);
+	image_free(image);
+	return version;
+}
+
+static void go_version_is_left_by_the_runtime(void **state)
+{
+	static const struct {
+		const char *text, *version;
+	} cases[] = {
+		{ ".ascii \"\\0go1.26.5\\0\"", "go1.26.5" },
+		{ ".ascii \"\\0go1.20\\0\"", "go1.20" },
+		{ ".ascii \"\\0go1.27rc1\\0\"", "go1.27rc1" },
+		{ ".ascii \"\\0devel go1.28-12ab Mon\\0\"", "devel go1.28-12ab Mon" },
+		{ ".ascii \"\\0go1.26.5\\0\\0go1.26.5\\0fs_go1.13.go\\0\"", "go1.26.5" },
+		{ ".zero 0x3ffc0\n.ascii \"go1.26.5\\0\"", "go1.26.5" }, /* at a seam */
+		{ ".ascii \"\\0go1.26.5\\0\\0go1.20\\0\"", "" },
+		{ ".ascii \"\\0see go1.26.5\\0\"", "" },
+		{ ".ascii \"\\0go1.go\\0\\0go1.x\\0\"", "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *version = version_in(*state, cases[i].text);
+
+		if (strcmp(version ? version : "", cases[i].version) != 0)
+			fail_msg("%s: %s", cases[i].text, version);
+		free(version);
+	}
+}
+
 static void go_version_of_c_is_unknown(void **state)
 {
 	struct image *image = open_image(*state, "dynamic");
@@ -350,6 +395,7 @@ int main(void)
 		cmocka_unit_test(static_and_dynamic_are_told_apart),
 		cmocka_unit_test(go_is_recognised),
 		cmocka_unit_test(go_version_before_1_18_stands_behind_pointers),
+		cmocka_unit_test(go_version_is_left_by_the_runtime),
 		cmocka_unit_test(go_version_of_c_is_unknown),
 		cmocka_unit_test(addresses_and_bytes_agree_with_the_dynamic_linker),
 		cmocka_unit_test(addresses_outside_are_refused),

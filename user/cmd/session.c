@@ -34,9 +34,10 @@ static int session_init(struct session *session, const struct options *options, 
 		.trend_options = trend,
 		.confirm = confirm_new(),
 		.gowatch = gowatch_new(),
+		.shelter = shelter_new(),
 	};
 	if (session->symbolizer && session->plans && session->trend && session->confirm &&
-	    session->gowatch)
+	    session->gowatch && session->shelter)
 		return 0;
 	return out_of_memory(error);
 }
@@ -101,6 +102,7 @@ void session_done(struct session *session)
 	trend_free(session->trend);
 	confirm_free(session->confirm);
 	gowatch_free(session->gowatch);
+	shelter_free(session->shelter);
 	plan_cache_free(session->plans);
 	symbolizer_free(session->symbolizer);
 	snapshot_done(&session->snapshot);
@@ -191,6 +193,18 @@ static void mark_ended(const struct session *session, struct snapshot *snapshot)
 	}
 }
 
+/* Reads it again when some of what was read turns out to be an allocator's own. */
+static int read_sites(struct session *session, uint64_t now_ns, bool walked)
+{
+	int code;
+
+	do {
+		snapshot_done(&session->snapshot);
+		code = ledger_read(session->ledger, now_ns, walked, &session->snapshot);
+	} while (!code && session_shelter(session) > 0);
+	return code;
+}
+
 static int read_ledger(struct session *session, bool with_ages, struct error *error)
 {
 	uint64_t now_ns = clock_monotonic_ns(), start_ns = now_ns;
@@ -202,7 +216,7 @@ static int read_ledger(struct session *session, bool with_ages, struct error *er
 		session->walk_ms = ms_since(start_ns);
 	start_ns = clock_monotonic_ns();
 	if (!code)
-		code = ledger_read(session->ledger, now_ns, walk, &session->snapshot);
+		code = read_sites(session, now_ns, walk);
 	if (!code)
 		code = gowatch_add(session, &session->snapshot);
 	if (code)

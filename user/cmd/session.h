@@ -29,6 +29,7 @@ struct session {
 	struct recording *recording; /* NULL: nothing is recorded */
 	struct confirm *confirm;
 	struct gowatch *gowatch;
+	struct shelter *shelter;
 	size_t nr_spinning;      /* findings that only gowatch_suspect() made suspect */
 	struct lb_event *events; /* read but not handled yet; owned */
 	size_t nr_events, events_capacity;
@@ -96,6 +97,17 @@ int session_launched(struct session *session, struct error *error);
 /* --- groups.c --- */
 /* Fills in the group of each site; new stacks take time, so that some wait for the next poll. */
 void session_group(struct session *session, struct snapshot *snapshot);
+
+/* --- shelter.c: mappings that allocators make while they release a block --- */
+struct shelter *shelter_new(void); /* NULL: out of memory */
+struct shelter *shelter_free(struct shelter *shelter);
+/* Takes over from the plan which functions release blocks. 0 or -ENOMEM. */
+int shelter_learn(struct shelter *shelter, struct plan *plan);
+/* Is @place in one of them? */
+bool shelter_releases(const struct shelter *shelter, const struct code_place *place);
+/* Settles for each new stack of mappings whose they are. Returns how many are an allocator's: what was
+ * read of the ledger still lists those. */
+size_t session_shelter(struct session *session);
 
 /* --- confirm.c: is a pointer left to what growing sites keep? --- */
 struct confirm *confirm_new(void); /* NULL: out of memory */

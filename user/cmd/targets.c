@@ -78,6 +78,8 @@ int session_attach(struct session *session, size_t at, struct error *error)
 			  error);
 	if (code)
 		return code;
+	if (shelter_learn(session->shelter, &plan))
+		return error_set(error, -ENOMEM, "out of memory");
 	code = tracer_attach(session->tracer, target->pid, &plan, error);
 	if (code)
 		return code;

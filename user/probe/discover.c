@@ -282,6 +282,26 @@ static int place(struct image *image, const struct candidate *candidate,
 	return discovery_add_probe(discovery, candidate->symbol, &probe);
 }
 
+/* Notes where the functions that release blocks are: what is called inside them is the allocator's.
+ * 0 or -ENOMEM. */
+static int find_releases(const struct image *image, const struct gathering *gathering,
+			 struct discovery *discovery)
+{
+	for (size_t i = 0; i < gathering->nr_candidates; i++) {
+		const struct candidate *candidate = &gathering->candidates[i];
+		struct code_range range = { .bytes = candidate->size };
+
+		if (candidate->call->call != LB_CALL_FREE ||
+		    image_vaddr_to_offset(image, candidate->vaddr, &range.offset))
+			continue;
+		if (vec_reserve((void **)&discovery->releases, &discovery->releases_capacity,
+				discovery->nr_releases + 1, sizeof(range)))
+			return -ENOMEM;
+		discovery->releases[discovery->nr_releases++] = range;
+	}
+	return 0;
+}
+
 /* -ENOMEM, or 0. */
 static int find_nameless(const struct image *image, struct discovery *discovery)
 {
@@ -315,6 +335,9 @@ static int discover_into(struct image *image, struct discovery *discovery)
 	if (err < 0)
 		return err;
 	narrow(&gathering, discovery, discovery->allocator || image_is_static(image));
+	err = find_releases(image, &gathering, discovery);
+	if (err < 0)
+		return err;
 	for (size_t i = 0; i < gathering.nr_candidates; i++) {
 		if (is_counted_elsewhere(image, &gathering, &gathering.candidates[i]))
 			continue;
@@ -346,4 +369,5 @@ void discovery_done(struct discovery *discovery)
 		free(discovery->unplaced[i].symbol);
 	free(discovery->probes);
 	free(discovery->unplaced);
+	free(discovery->releases);
 }

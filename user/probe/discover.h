@@ -17,8 +17,9 @@ struct unplaced {
 struct discovery {
 	bool is_go;
 	bool has_c;                     /* a Go program that C code is part of */
-	bool has_unknown_timers;        /* of Go, in a version whose timers we do not know */
-	bool has_unknown_scheduler;     /* of Go, without the functions that we know */
+	const char *unknown_timers;     /* of Go: why they can not be watched; NULL: they can */
+	const char *unknown_threads;    /* ... those that the Go runtime makes */
+	const char *unknown_scheduler;  /* ... goroutines being made, and waiting */
 	bool replaces_malloc;           /* defines plain malloc and is not the C library */
 	const char *allocator;          /* of the plain names; NULL: it does not define malloc */
 	const char *prefixed_allocator; /* of the prefixed ones; NULL: none */
@@ -27,6 +28,8 @@ struct discovery {
 	size_t nr_probes, capacity;
 	struct unplaced *unplaced;
 	size_t nr_unplaced, unplaced_capacity;
+	struct code_range *releases; /* functions of the allocator that release blocks */
+	size_t nr_releases, releases_capacity;
 };
 
 /* Looks through the file @image. 0 or -ENOMEM. */

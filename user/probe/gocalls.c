@@ -19,7 +19,9 @@
 
 #include "probe/discover.h"
 
-#define LAST_TIMER_VERSION 23 /* the minor version up to which the layout of timers is known */
+#define LAST_TIMER_VERSION     23 /* the minor version up to which the layout of timers is known */
+#define LAST_SCHEDULER_VERSION 27
+#define LAST_THREAD_VERSION    99
 
 #define ADD(bytes)     ((uint64_t)(bytes) << LB_COOKIE_GO_ADD_SHIFT)
 #define PERIOD(bytes)  ((uint64_t)(bytes) << LB_COOKIE_GO_PERIOD_SHIFT)
@@ -48,14 +50,21 @@ static const struct go_call {
 	{ "time.stopTimer", 23, 23, CLOSES(LB_CALL_GO_TIMER_STOP, LB_KIND_TIMER), ADD(16), NULL },
 	{ "runtime.(*timer).unlockAndRun", 23, 23, CLOSES(LB_CALL_GO_TIMER_FIRE, LB_KIND_TIMER),
 	  PERIOD(24), NULL },
-	{ "runtime.newm1", 17, 99, OPENS(LB_CALL_GO_THREAD, LB_KIND_THREAD), 0, NULL },
-	{ "runtime.mexit", 17, 99, CLOSES(LB_CALL_GO_THREAD_END, LB_KIND_THREAD), 0, NULL },
-	{ "runtime.newproc", 18, 27, OPENS(LB_CALL_GO_NEWPROC, LB_KIND_NEWPROC), 0, NULL },
-	{ "runtime.newproc.func1", 18, 27, OPENS(LB_CALL_GO_CREATED, LB_KIND_NEWPROC),
-	  LB_COOKIE_GO_SECOND | LB_COOKIE_GO_INSIDE, "runtime.runqput" },
-	{ "runtime.goexit0", 18, 27, CLOSES(LB_CALL_GO_ENDED, LB_KIND_NEWPROC), 0, NULL },
-	{ "runtime.gopark", 18, 27, OPENS(LB_CALL_GO_PARK, LB_KIND_GOPARK), 0, NULL },
-	{ "runtime.execute", 18, 27, CLOSES(LB_CALL_GO_EXECUTE, LB_KIND_GOPARK), 0, NULL },
+	{ "runtime.newm1", 17, LAST_THREAD_VERSION, OPENS(LB_CALL_GO_THREAD, LB_KIND_THREAD), 0,
+	  NULL },
+	{ "runtime.mexit", 17, LAST_THREAD_VERSION, CLOSES(LB_CALL_GO_THREAD_END, LB_KIND_THREAD),
+	  0, NULL },
+	{ "runtime.newproc", 18, LAST_SCHEDULER_VERSION, OPENS(LB_CALL_GO_NEWPROC, LB_KIND_NEWPROC),
+	  0, NULL },
+	{ "runtime.newproc.func1", 18, LAST_SCHEDULER_VERSION,
+	  OPENS(LB_CALL_GO_CREATED, LB_KIND_NEWPROC), LB_COOKIE_GO_SECOND | LB_COOKIE_GO_INSIDE,
+	  "runtime.runqput" },
+	{ "runtime.goexit0", 18, LAST_SCHEDULER_VERSION, CLOSES(LB_CALL_GO_ENDED, LB_KIND_NEWPROC),
+	  0, NULL },
+	{ "runtime.gopark", 18, LAST_SCHEDULER_VERSION, OPENS(LB_CALL_GO_PARK, LB_KIND_GOPARK), 0,
+	  NULL },
+	{ "runtime.execute", 18, LAST_SCHEDULER_VERSION, CLOSES(LB_CALL_GO_EXECUTE, LB_KIND_GOPARK),
+	  0, NULL },
 };
 
 /* What the symbols of a file tell of the rows. */
@@ -129,14 +138,34 @@ static int find_place(struct image *image, const struct go_call *row, const stru
 	return err;
 }
 
+static const char *why_unknown(unsigned int minor, unsigned int last)
+{
+	if (!minor)
+		return "its version of Go is not known";
+	return minor > last ? "its version of Go is newer than what leakbpf knows of"
+			    : "functions of the Go runtime were not found in it";
+}
+
+/* @missing, @there: kinds with a function of this version that is not there, or that is. Those of
+ * timers are not there either when a program has none. */
+static void note_unknown(struct discovery *discovery, unsigned int minor, uint32_t missing,
+			 uint32_t there)
+{
+	if (!there || minor > LAST_TIMER_VERSION)
+		discovery->unknown_timers = why_unknown(minor, LAST_TIMER_VERSION);
+	if (missing & 1U << LB_KIND_THREAD)
+		discovery->unknown_threads = why_unknown(minor, LAST_THREAD_VERSION);
+	if (missing & (1U << LB_KIND_NEWPROC | 1U << LB_KIND_GOPARK))
+		discovery->unknown_scheduler = why_unknown(minor, LAST_SCHEDULER_VERSION);
+}
+
 int discover_go(struct image *image, struct discovery *discovery)
 {
 	struct go_functions functions = { 0 };
 	unsigned int minor = go_minor(image);
-	uint32_t missing = 0; /* kinds with a function that is not there, or not known */
+	uint32_t missing = 0, there = 0; /* kinds, see note_unknown() */
 	int err = image_for_each_function(image, gather_go, &functions);
 
-	discovery->has_unknown_timers = minor == 0 || minor > LAST_TIMER_VERSION;
 	for (size_t i = 0; !err && i < ARRAY_SIZE(go_calls); i++) {
 		const struct go_call *row = &go_calls[i];
 		struct site_probe probe = { .call = &row->call };
@@ -145,6 +174,7 @@ int discover_go(struct image *image, struct discovery *discovery)
 			missing |= 1U << row->call.kind;
 			continue;
 		}
+		there |= 1U << row->call.kind;
 		err = choose_function(image, &functions.calls[i], &functions.wrappers[i]);
 		if (!err)
 			err = find_place(image, row, &functions.calls[i], functions.callees[i],
@@ -154,6 +184,6 @@ int discover_go(struct image *image, struct discovery *discovery)
 		else if (err != -ENOMEM)
 			err = discovery_add_unplaced(discovery, &row->call, row->name, err);
 	}
-	discovery->has_unknown_scheduler = missing & (1U << LB_KIND_NEWPROC | 1U << LB_KIND_GOPARK);
+	note_unknown(discovery, minor, missing, there);
 	return err;
 }

@@ -56,6 +56,7 @@ static void object_done(struct object_plan *object)
 	for (size_t i = 0; i < object->nr_probes; i++)
 		free(object->probes[i].symbol);
 	free(object->probes);
+	free(object->releases);
 	free(object->path);
 	free(object->open_path);
 }
@@ -79,13 +80,26 @@ static int object_add_probe(struct object_plan *object, const struct site_probe 
 	return 0;
 }
 
+static int object_add_releases(struct object_plan *object, const struct discovery *discovery)
+{
+	if (!discovery->nr_releases)
+		return 0;
+	object->releases = calloc(discovery->nr_releases, sizeof(*object->releases));
+	if (!object->releases)
+		return -ENOMEM;
+	object->nr_releases = discovery->nr_releases;
+	memcpy(object->releases, discovery->releases,
+	       object->nr_releases * sizeof(*object->releases));
+	return 0;
+}
+
 /* Fills @object, which the caller releases also on failure. */
 static int object_fill(const struct building *building, const struct mapping *mapping,
 		       const char *open_path, const struct discovery *discovery,
 		       struct object_plan *object)
 {
 	uint64_t cookie;
-	int err = 0;
+	int err = object_add_releases(object, discovery);
 
 	object->path = strdup(mapping->path);
 	object->open_path = strdup(open_path);
@@ -215,6 +229,30 @@ static bool is_device(const char *path)
 	return strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0;
 }
 
+/* Tells what of the Go runtime in the file @path is not watched. */
+static int add_go_gaps(struct building *building, const struct discovery *discovery,
+		       const char *path)
+{
+	struct plan *plan = &building->plan;
+	int err = 0;
+
+	if (discovery->unknown_timers && wants(building, LB_KIND_TIMER))
+		err = plan_add_blind_spot(plan, "the timers of %s are not watched: %s", path,
+					  discovery->unknown_timers);
+	if (!err && discovery->unknown_threads && wants(building, LB_KIND_THREAD))
+		err = plan_add_blind_spot(plan,
+					  "the threads that the Go runtime makes in %s are not "
+					  "watched: %s",
+					  path, discovery->unknown_threads);
+	if (!err && discovery->unknown_scheduler &&
+	    (wants(building, LB_KIND_NEWPROC) || wants(building, LB_KIND_GOPARK)))
+		err = plan_add_blind_spot(plan,
+					  "how goroutines are made and wait in %s is not watched, "
+					  "or not all of it: %s",
+					  path, discovery->unknown_scheduler);
+	return err;
+}
+
 /* Takes in one mapped file. */
 static int add_file(struct building *building, const struct mapping *mapping)
 {
@@ -246,18 +284,8 @@ static int add_file(struct building *building, const struct mapping *mapping)
 			"%s seems to hold %s without its symbols: the blocks that "
 			"it hands out are not seen, only its mappings",
 			mapping->path, discovery->nameless_allocator);
-	if (!err && discovery->has_unknown_timers && wants(building, LB_KIND_TIMER))
-		err = plan_add_blind_spot(&building->plan,
-					  "the timers of %s are not watched: its version of Go is "
-					  "newer than what leakbpf knows of",
-					  mapping->path);
-	if (!err && discovery->has_unknown_scheduler &&
-	    (wants(building, LB_KIND_NEWPROC) || wants(building, LB_KIND_GOPARK)))
-		err = plan_add_blind_spot(
-			&building->plan,
-			"how goroutines are made and wait in %s is not watched, or "
-			"not all of it: its version of Go is not known",
-			mapping->path);
+	if (!err && discovery->is_go)
+		err = add_go_gaps(building, discovery, mapping->path);
 	if (!err)
 		err = add_unplaced(building, mapping->path, discovery);
 	return err < 0 ? err : add_object(building, mapping, open_path, discovery);

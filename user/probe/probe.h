@@ -46,6 +46,11 @@ struct site_probe {
 	uint64_t cookie;
 };
 
+/* The code of a function in its file. */
+struct code_range {
+	uint64_t offset, bytes;
+};
+
 /* All probes of one file. */
 struct object_plan {
 	char *path;      /* how the target names it; owned */
@@ -56,6 +61,8 @@ struct object_plan {
 	struct site_probe *probes;
 	size_t nr_probes;
 	size_t capacity;
+	struct code_range *releases; /* functions that release blocks, probed or not; owned */
+	size_t nr_releases;
 };
 
 #define PLAN_MAX_ALLOCATORS 8

@@ -61,6 +61,14 @@ void symbolizer_forget(struct symbolizer *symbolizer, pid_t pid);
 /* Frees what has not been used since the last call and can be read again. To be called after the new
  * stacks of a poll have been named. */
 void symbolizer_trim(struct symbolizer *symbolizer);
+/* A place in a mapped file. */
+struct code_place {
+	uint64_t dev, inode, offset;
+};
+
+/* Where the code at @address of process @pid comes from. -ENOENT: not known. */
+int symbolizer_locate(struct symbolizer *symbolizer, pid_t pid, uint64_t address,
+		      struct code_place *ret_place);
 /* Names the stack of @nr_pcs program counters (innermost first; all of them return addresses, so
  * the line looked up is that of pc - 1). Inlined frames are added. The result is owned by the
  * symbolizer and cached by (pid, id). */

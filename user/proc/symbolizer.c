@@ -99,6 +99,22 @@ int symbolizer_refresh(struct symbolizer *symbolizer, pid_t pid)
 	return err;
 }
 
+int symbolizer_locate(struct symbolizer *symbolizer, pid_t pid, uint64_t address,
+		      struct code_place *ret_place)
+{
+	const struct process *process = *find_process(symbolizer, pid);
+	const struct module *module = process ? process_find_module(process, address) : NULL;
+
+	if (!module)
+		return -ENOENT;
+	*ret_place = (struct code_place){
+		.dev = module->dev,
+		.inode = module->inode,
+		.offset = address - module->start + module->file_offset,
+	};
+	return 0;
+}
+
 /* Reads the mappings again when @pcs leads where none was known: a library may be new. Seldom, for
  * a broken stack has addresses that no mapping will ever have. */
 static void refresh_for(struct symbolizer *symbolizer, struct process *process, const uint64_t *pcs,
