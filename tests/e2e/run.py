@@ -15,6 +15,7 @@ sys.dont_write_bytecode = True
 import registry
 from harness import LEAKBPF, Failure, Skip
 
+import tests_blocked  # noqa: F401
 import tests_browser  # noqa: F401
 import tests_catalogue  # noqa: F401  each registers its tests
 import tests_check  # noqa: F401
