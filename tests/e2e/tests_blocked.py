@@ -8,7 +8,7 @@ from harness import (SOURCES, Observer, Report, check_conservation, read_text, r
 from registry import test
 from tests_goroutines import (converted, differences, dump, go_workload, goroutines, groups_of,
                               oldest_and_newest, versions)
-from tests_timers import threads_of
+from tests_timers import threads_before, threads_of
 
 SOURCE = "tests/workloads/go/blocked/main.go"
 HOW = ("cgo", "cgo_pie_stripped")
@@ -83,7 +83,7 @@ def threads_made(row):
     with go_workload("blocked", *row) as program:
         with Observer("-k", "goroutine,thread", pid=program.pid) as observer:
             observer.wait_ready()
-            before = threads_of(program)
+            before = threads_before(program, observer)
             start(program)
             observer.wait_report(lambda told: live_threads(told) == threads_of(program) - before,
                                  "the threads that /proc tells")

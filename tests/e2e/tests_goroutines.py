@@ -377,8 +377,8 @@ def stuck_before(version):
 
 @test("goroutine_certain", timeout=60, over=MARKED)
 def certain(version):
-    """Nil channels and several empty selects need no history: two polls."""
-    report = watch_stuck(version, "nil", seconds=2)
+    """Nil channels and several empty selects need no history: a few polls."""
+    report = watch_stuck(version, "nil", seconds=4)
     for name, function in (("nilSend", "main.waitForNothing.func1"),
                            ("nilReceive", "main.waitForNothing.func2"),
                            ("emptySelect", "main.waitForNothing.func3")):

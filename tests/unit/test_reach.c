@@ -49,6 +49,19 @@ static char *block_of(char *area, size_t nr)
 	return area + (nr + 1) * PIECE;
 }
 
+/* Memory where nothing has been before: the kernel would give a hole that the dynamic linker or an
+ * earlier test has left, and what once pointed there may still lie about in the stack. */
+static char *new_area(void)
+{
+	static char *next = (char *)0x100000000000;
+	char *area = mmap(next, AREA_BYTES, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	assert_ptr_equal(area, next);
+	next += 2 * AREA_BYTES;
+	return area;
+}
+
 static void child_begin(struct child *child, void (*run)(char *area))
 {
 	int ready[2];
@@ -57,9 +70,7 @@ static void child_begin(struct child *child, void (*run)(char *area))
 	if (IS_VAST)
 		skip();
 	assert_int_equal(pipe(ready), 0);
-	child->area =
-		mmap(NULL, AREA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(child->area != MAP_FAILED);
+	child->area = new_area();
 	child->pid = fork();
 	assert_true(child->pid >= 0);
 	if (child->pid == 0) {

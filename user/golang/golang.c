@@ -145,6 +145,11 @@ static const struct g_layout *choose_layout(struct golang *golang, const uint64_
 	return NULL;
 }
 
+static const char *named_release(const struct golang *golang)
+{
+	return golang->version[0] ? golang->version : "Go, release unknown";
+}
+
 static int find_layout(struct golang *golang, struct error *error)
 {
 	uint64_t table[CHECKED_GOROUTINES], address, length;
@@ -154,8 +159,8 @@ static int find_layout(struct golang *golang, struct error *error)
 		return error_set(
 			error, -ENOTSUP,
 			"the list of goroutines of PID %d (%s, %s) is not where Go 1.%d to "
-			"1.%d keep it",
-			golang->pid, golang->comm, golang->version, G_OLDEST_RELEASE,
+			"1.%d keep it, or it has only just begun",
+			golang->pid, golang->comm, named_release(golang), G_OLDEST_RELEASE,
 			G_NEWEST_RELEASE);
 	nr = MIN(length, (uint64_t)CHECKED_GOROUTINES);
 	if (!memory_read(&golang->memory, address, table, nr * sizeof(table[0])))
@@ -164,7 +169,7 @@ static int find_layout(struct golang *golang, struct error *error)
 		return error_set(error, -ENOTSUP,
 				 "the goroutines of PID %d (%s, %s) do not look as those of Go "
 				 "1.%d to 1.%d do: they can not be read",
-				 golang->pid, golang->comm, golang->version, G_OLDEST_RELEASE,
+				 golang->pid, golang->comm, named_release(golang), G_OLDEST_RELEASE,
 				 G_NEWEST_RELEASE);
 	return 0;
 }
