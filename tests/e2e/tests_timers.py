@@ -229,3 +229,28 @@ def threads(variant):
     require(20 <= made <= 30, f"{made} threads were made for 20 goroutines that keep theirs")
     require(law["closes"] >= 20, f"{law['closes']} threads have ended of 20")
     check_conservation(report)
+
+
+def named_stacks(version, how):
+    """All stacks on which the program makes timers and goroutines, with lines and inlined calls."""
+    with go_workload("timers", version, how) as program, \
+            Observer("-k", "timer,newproc", pid=program.pid) as observer:
+        observer.wait_ready()
+        program.phase("go 20")
+        report = observer.finish()
+        program.end()
+    check_conservation(report)
+    return {(finding["kind"],
+             *((re.sub(r"[.]abi0$", "", frame["function"]), frame["file"], frame["line"],
+                frame["inlined"]) for frame in finding["stack"]))
+            for finding in report.findings if finding["opened_count"] >= 20}
+
+
+@test("lines_without_symbols", timeout=120, over={version: version for version in versions()})
+def lines_without_symbols(version):
+    """Stripped Go programs have lines all the same: those that DWARF tells of the whole program."""
+    whole, stripped = (named_stacks(version, how) for how in ("plain", "pie_stripped"))
+    require(len(whole) >= (6 if are_timers_known(version) else 1) and
+            any(frame[3] for stack in whole for frame in stack[1:]), f"too few stacks: {whole}")
+    require(whole == stripped, f"only in the whole program: {whole - stripped}, only in the "
+            f"stripped one: {stripped - whole}")

@@ -21,6 +21,7 @@ static const char program[] =
 	"table: .incbin \"table.bin\"\n"
 	".data\n.balign 8\n"
 	"module: .quad MODULE, table + NAMES\n.zero 160\n.quad code\n"
+	".zero 112\n.quad 1, 2, 0, TREES\n"
 	".text\n.balign 64\n.globl code\n.type code,%function\n"
 	"code: .zero 256, 0x90\n.size code, 256\n"
 	".section .note.GNU-stack,\"\",%progbits\n";
@@ -34,8 +35,9 @@ static struct image *open_image(const struct fixture *fixture, const char *name)
 	return image;
 }
 
-/* @flag: how to link it; @module: what moduledata begins with. */
-static void make_program(const struct fixture *fixture, const char *flag, const char *module)
+/* @flag: how to link it; @module: what moduledata begins with; @trees: moduledata.gofunc. */
+static void make_program(const struct fixture *fixture, const char *flag, const char *module,
+			 const char *trees)
 {
 	uint8_t table[FAKE_TABLE_BYTES];
 
@@ -44,9 +46,9 @@ static void make_program(const struct fixture *fixture, const char *flag, const 
 	fixture_write(fixture, "go.s", program, sizeof(program) - 1);
 	fixture_run(fixture,
 		    "echo 'int main(void) { return 0; }' > main.c && sed -i 's/MODULE/%s/; "
-		    "s/NAMES/%d/' go.s && cc %s -o go main.c go.s && "
+		    "s/NAMES/%d/; s/TREES/%s/' go.s && cc %s -o go main.c go.s && "
 		    "strip -o stripped go",
-		    module, FAKE_NAMES_AT, flag);
+		    module, FAKE_NAMES_AT, trees, flag);
 }
 
 static uint64_t address_of(struct image *image, const char *name)
@@ -64,7 +66,7 @@ static void functions_are_found_by_moduledata(void **state)
 		struct image *whole, *stripped;
 		uint64_t code;
 
-		make_program(*state, flags[i], "table");
+		make_program(*state, flags[i], "table", "table");
 		whole = open_image(*state, "go");
 		stripped = open_image(*state, "stripped");
 		code = address_of(whole, "code");
@@ -76,12 +78,47 @@ static void functions_are_found_by_moduledata(void **state)
 	}
 }
 
+/* Has it this function at the line? */
+static void assert_line(struct image *image, uint64_t vaddr, const char *function, int line)
+{
+	struct source_frame *frames = NULL;
+	long nr = image_source_frames(image, vaddr, &frames);
+
+	assert_int_equal(nr, 1);
+	assert_string_equal(frames->function, function);
+	assert_int_equal(frames->line, line);
+	if (line)
+		assert_string_equal(frames->file, "/src/fake.go");
+	else
+		assert_null(frames->file);
+	assert_false(frames->inlined);
+	source_frames_free(frames, (size_t)nr);
+}
+
+/* Without the trees of inlined calls a line may be of another function: none is told then. */
+static void lines_are_found_with_the_trees_of_inlined_calls(void **state)
+{
+	static const char *const trees[] = { "table", "0" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(trees); i++) {
+		struct image *image;
+		uint64_t code;
+
+		make_program(*state, "-no-pie", "table", trees[i]);
+		image = open_image(*state, "stripped");
+		code = address_of(image, "main.work");
+		assert_line(image, code, "main.work", i ? 0 : 10);
+		assert_line(image, code + 0x11, "main.work", i ? 0 : 11);
+		image_free(image);
+	}
+}
+
 /* What does not begin with a pointer to the table is not moduledata. */
 static void nothing_is_found_without_moduledata(void **state)
 {
 	struct image *image;
 
-	make_program(*state, "-no-pie", "table + 8");
+	make_program(*state, "-no-pie", "table + 8", "table");
 	image = open_image(*state, "stripped");
 	assert_int_equal(address_of(image, "main.inner"), 0);
 	image_free(image);
@@ -92,6 +129,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(functions_are_found_by_moduledata, fixture_begin,
 						fixture_end),
+		cmocka_unit_test_setup_teardown(lines_are_found_with_the_trees_of_inlined_calls,
+						fixture_begin, fixture_end),
 		cmocka_unit_test_setup_teardown(nothing_is_found_without_moduledata, fixture_begin,
 						fixture_end),
 	};

@@ -16,6 +16,10 @@
 #define TEXT_AT         24 /* pcHeader.textStart */
 #define MODULE_NAMES_AT 8  /* moduledata.funcnametab */
 #define MODULE_TEXT_AT  176
+#define MODULE_TYPES_AT 296 /* Go 1.20 and later */
+#define GOFUNC_118      304 /* moduledata.gofunc */
+#define GOFUNC_120      320
+#define GOFUNC_127      344
 #define MAX_TABLE_BYTES (128UL << 20)
 #define MAX_SECTIONS    65536
 #define MAX_TRIES       16 /* things that look like a header */
@@ -109,8 +113,8 @@ static uint64_t find_module(const struct image *image, struct search *search,
 	return 0;
 }
 
-/* Where the code of the table at @vaddr begins, by moduledata; 0: not to be had. */
-static uint64_t module_text(const struct image *image, uint64_t vaddr, const uint8_t *header)
+/* The vaddr of the moduledata of the table at @vaddr; 0: not to be had. */
+static uint64_t module_of(const struct image *image, uint64_t vaddr, const uint8_t *header)
 {
 	struct search search __cleanup_of(search) = { .left = MAX_DATA_BYTES };
 	uint64_t pointers[2] = { vaddr, vaddr + pclntab_names_offset(header) }, module;
@@ -123,17 +127,31 @@ static uint64_t module_text(const struct image *image, uint64_t vaddr, const uin
 		module = relocated(image, (struct pointer){ .value = vaddr }).vaddr;
 	if (!module || pointer_at(image, module + MODULE_NAMES_AT) != pointers[1])
 		return 0;
-	return pointer_at(image, module + MODULE_TEXT_AT);
+	return module;
 }
 
-/* The vaddr that offsets of code count from; 0: not to be had. */
-static uint64_t text_of(const struct image *image, uint64_t vaddr, const uint8_t *header)
+/* The vaddr that offsets of code count from; 0: not to be had. @module: 0 if not known. */
+static uint64_t text_of(const struct image *image, uint64_t vaddr, uint64_t module)
 {
 	uint64_t text = pointer_at(image, vaddr + TEXT_AT);
 
-	if (!image_is_executable(image, text))
-		text = module_text(image, vaddr, header);
+	if (!image_is_executable(image, text) && module)
+		text = pointer_at(image, module + MODULE_TEXT_AT);
 	return image_is_executable(image, text) ? text : 0;
+}
+
+/* Where the trees of inlined calls are. Since Go 1.20 etypes, a higher address, stands behind types;
+ * since Go 1.27 a length does, and three fields more stand before gofunc. */
+static uint64_t inline_trees_of(const struct image *image, uint64_t module,
+				enum pclntab_version version)
+{
+	uint64_t types, next;
+
+	if (version == PCLNTAB_GO_118)
+		return pointer_at(image, module + GOFUNC_118);
+	types = pointer_at(image, module + MODULE_TYPES_AT);
+	next = pointer_at(image, module + MODULE_TYPES_AT + 8);
+	return pointer_at(image, module + (types <= next ? GOFUNC_120 : GOFUNC_127));
 }
 
 /* Takes the table with @header at @vaddr, when it is one. @left: bytes up to the segment's end. */
@@ -142,7 +160,7 @@ static int load_table(const struct image *image, uint64_t vaddr, uint64_t left,
 {
 	struct gofuncs funcs __cleanup_of(funcs) = { 0 };
 	size_t len = MIN(left, MAX_TABLE_BYTES);
-	uint64_t text = text_of(image, vaddr, header);
+	uint64_t module = module_of(image, vaddr, header), text = text_of(image, vaddr, module);
 
 	if (!text)
 		return -ENOENT;
@@ -152,6 +170,8 @@ static int load_table(const struct image *image, uint64_t vaddr, uint64_t left,
 	if (image_read(image, vaddr, funcs.bytes, len) != (long)len ||
 	    pclntab_parse(funcs.bytes, len, text, &funcs.table))
 		return -ENOENT;
+	if (module)
+		funcs.inline_trees = inline_trees_of(image, module, funcs.table.version);
 	*ret_funcs = funcs;
 	funcs = (struct gofuncs){ 0 };
 	return 0;

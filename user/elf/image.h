@@ -55,6 +55,7 @@ struct plt_table {
 struct gofuncs {
 	uint8_t *bytes; /* from its header on, with what follows the table; owned */
 	struct pclntab table;
+	uint64_t inline_trees; /* vaddr, moduledata.gofunc; 0: not known */
 };
 
 struct lines;
@@ -111,6 +112,10 @@ bool symbol_is_mangled(const char *name);
 /* gofuncs.c: -ENOENT: there is no table, or none that we know. */
 int gofuncs_find(const struct image *image, struct gofuncs *ret_funcs);
 void gofuncs_done(struct gofuncs *funcs);
+
+/* golines.c: the frames of Go code at @vaddr by the table of functions, where there is one because the
+ * symbols have been stripped. Their number; 0: nothing known; -ENOMEM. */
+long go_source_frames(struct image *image, uint64_t vaddr, struct source_frame **ret_frames);
 
 /* plt.c */
 void plt_done(struct plt_table *table);

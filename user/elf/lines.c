@@ -261,5 +261,7 @@ long image_source_frames(struct image *image, uint64_t vaddr, struct source_fram
 {
 	long nr_frames = dwarf_frames(image, vaddr, ret_frames);
 
+	if (!nr_frames)
+		nr_frames = go_source_frames(image, vaddr, ret_frames);
 	return nr_frames ? nr_frames : symbol_frame(image, vaddr, ret_frames);
 }
