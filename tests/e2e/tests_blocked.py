@@ -8,7 +8,7 @@ from harness import (SOURCES, Observer, Report, check_conservation, read_text, r
 from registry import test
 from tests_goroutines import (converted, differences, dump, go_workload, goroutines, groups_of,
                               oldest_and_newest, versions)
-from tests_timers import threads_before, threads_of
+from tests_timers import made_threads, threads_before, threads_of
 
 SOURCE = "tests/workloads/go/blocked/main.go"
 HOW = ("cgo", "cgo_pie_stripped")
@@ -72,10 +72,6 @@ def blocked(row):
         program.end()
 
 
-def live_threads(report):
-    return sum(finding["live_count"] for finding in report.of("thread"))
-
-
 @test("threads_blocked", timeout=120, over={f"{version}_{how}": (version, how)
                                             for version in versions() for how in HOW})
 def threads_made(row):
@@ -85,12 +81,12 @@ def threads_made(row):
             observer.wait_ready()
             before = threads_before(program, observer)
             start(program)
-            observer.wait_report(lambda told: live_threads(told) == threads_of(program) - before,
+            observer.wait_report(lambda told: made_threads(told) == threads_of(program) - before,
                                  "the threads that /proc tells")
             report = observer.finish()
         program.end()
     check_conservation(report)
-    require(live_threads(report) > (IN_C + READING) / 2, f"threads: {report.of('thread')}")
+    require(made_threads(report) > (IN_C + READING) / 2, f"threads: {report.of('thread')}")
     for finding in report.of("thread"):
         names = [frame["function"] for frame in finding["stack"]]
         require(names[:2] == ["runtime.newm", "runtime.startm"] and
