@@ -158,7 +158,7 @@ def suppressed_goroutines(version):
             with open(path, "w", encoding="ascii") as file:
                 file.write(rules)
             done = subprocess.run([LEAKBPF, "check", "-p", str(program.pid), "-k", "goroutine",
-                                   "-i", "0.3", "-d", "1", "--suppress", path], check=False,
+                                   "-i", "0.3", "-d", "2", "--suppress", path], check=False,
                                   stdin=subprocess.DEVNULL, capture_output=True, text=True,
                                   timeout=60)
             require(done.returncode == status, f"{rules!r}: exit status {done.returncode}: "
