@@ -28,6 +28,7 @@ import tests_limits  # noqa: F401
 import tests_mmap  # noqa: F401
 import tests_output  # noqa: F401
 import tests_pprof  # noqa: F401
+import tests_proved  # noqa: F401
 import tests_reach  # noqa: F401
 import tests_real  # noqa: F401
 import tests_record  # noqa: F401

@@ -270,6 +270,33 @@ static void certain(void **state)
 	assert_null(proof_of(GOROUTINE_WAITING, "chan receive", 5, 8));
 }
 
+/* What the runtime finds out of goroutines that wait moves none of them. */
+static void proved_later(void **state)
+{
+	struct goroutine_watch *watch = goroutine_watch_new(PID);
+	struct goroutine list[] = { parked(5, &waiting, 1000), parked(6, &waiting, 1000) };
+	struct snapshot snapshot;
+
+	(void)state;
+	take_list(watch, list, 2, 1000);
+	list[0].state = GOROUTINE_LEAKED;
+	take_list(watch, list, 2, 2000);
+	snapshot = snapshot_of(watch);
+	assert_int_equal(snapshot.nr_sites, 1);
+	assert_int_equal(snapshot.sites[0].opened_count, 2);
+	assert_int_equal(snapshot.sites[0].live_count, 2);
+	assert_string_equal(snapshot.sites[0].state, "chan receive");
+	assert_non_null(strstr(snapshot.sites[0].proof, "of some"));
+	done(&snapshot);
+	list[1].state = GOROUTINE_LEAKED;
+	take_list(watch, list, 2, 3000);
+	snapshot = snapshot_of(watch);
+	assert_int_equal(snapshot.sites[0].opened_count, 2);
+	assert_null(strstr(snapshot.sites[0].proof, "of some"));
+	done(&snapshot);
+	goroutine_watch_free(watch);
+}
+
 /* Many that wait for the same channel: it is named. */
 static void one_channel(void **state)
 {
@@ -371,9 +398,9 @@ int main(void)
 		cmocka_unit_test(births_and_ends), cmocka_unit_test(reused_structure),
 		cmocka_unit_test(moves),           cmocka_unit_test(unread_and_running),
 		cmocka_unit_test(forgotten),       cmocka_unit_test(certain),
-		cmocka_unit_test(one_channel),     cmocka_unit_test(merged),
-		cmocka_unit_test(bounded),         cmocka_unit_test(no_epochs),
-		cmocka_unit_test(in_system_calls),
+		cmocka_unit_test(proved_later),    cmocka_unit_test(one_channel),
+		cmocka_unit_test(merged),          cmocka_unit_test(bounded),
+		cmocka_unit_test(no_epochs),       cmocka_unit_test(in_system_calls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

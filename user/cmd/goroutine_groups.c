@@ -83,7 +83,8 @@ static bool filter_matches(const struct goroutine *goroutine, const struct gorou
 {
 	switch (filter->axis) {
 	case AXIS_STATE:
-		return contains(goroutine->reason, filter->text);
+		return contains(goroutine->reason, filter->text) ||
+		       (goroutine->state == GOROUTINE_LEAKED && contains("leaked", filter->text));
 	case AXIS_CREATED_BY:
 		return goroutine->creator && contains(goroutine->creator->function, filter->text);
 	case AXIS_LABEL:
@@ -264,6 +265,7 @@ int goroutines_group(const struct goroutine **members, size_t nr_members, enum g
 			nr++;
 		}
 		groups[nr - 1].nr_members++;
+		groups[nr - 1].nr_leaked += members[i]->state == GOROUTINE_LEAKED;
 	}
 	for (size_t i = 0; i < nr_groups && !err; i++)
 		err = find_waits_on(&groups[i]);

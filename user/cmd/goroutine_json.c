@@ -88,7 +88,8 @@ static void add_group(struct buf *buf, const struct goroutine_view *view,
 	json_add_string(buf, "name", group->name);
 	buf_printf(buf, ",\"count\":%zu", group->nr_members);
 	add_address(buf, "waits_on", group->waits_on);
-	buf_printf(buf, ",\"waits_on_count\":%zu,", group->nr_waits_on);
+	buf_printf(buf, ",\"waits_on_count\":%zu,\"leaked_count\":%zu,", group->nr_waits_on,
+		   group->nr_leaked);
 	buf_puts(buf, "\"longest\":{");
 	buf_printf(buf, "\"id\":%" PRIu64, group->members[0]->id);
 	add_common(buf, view, group->members[0]);

@@ -79,6 +79,8 @@ static void add_group_head(struct buf *buf, const struct goroutine_view *view,
 		buf_printf(buf, " %zu on 0x%" PRIx64, group->nr_waits_on, group->waits_on);
 	else if (group->waits_on)
 		buf_printf(buf, " on 0x%" PRIx64, group->waits_on);
+	if (group->nr_leaked)
+		buf_printf(buf, " %zu leaked", group->nr_leaked);
 	if (!group->name && first->labels) {
 		buf_puts(buf, " {");
 		text_clean(buf, first->labels);

@@ -41,6 +41,7 @@ struct goroutine_group {
 	const char *name;   /* what they share; NULL: their stack */
 	uint64_t waits_on;  /* what most of them wait for; 0: nothing or not known */
 	size_t nr_waits_on; /* how many those are */
+	size_t nr_leaked;   /* of how many the Go runtime has proved that nobody can wake them */
 };
 
 /* What is shown. */

@@ -62,8 +62,10 @@ static const char *proof_of(const struct goroutine_site *site)
 {
 	if (!site->live || site->has_main)
 		return NULL;
-	if (!strcmp(site->reason, "leaked"))
+	if (site->nr_leaked == site->live)
 		return "the Go runtime itself has proved that nothing can ever wake it";
+	if (site->nr_leaked)
+		return "the Go runtime itself has proved of some that nothing can ever wake them";
 	if (strstr(site->reason, "(nil chan)"))
 		return "waits on a nil channel: nothing can ever wake it";
 	if (!strcmp(site->reason, "select (no cases)") && site->live > 1)

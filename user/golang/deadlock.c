@@ -63,8 +63,8 @@ static bool is_inside(const struct goroutine *goroutine, const char *type)
 
 static bool waits_long(const struct goroutine *goroutine, uint64_t now_ns)
 {
-	return goroutine->state == GOROUTINE_WAITING && goroutine->waits_on &&
-	       now_ns > goroutine->since_ns && now_ns - goroutine->since_ns >= WAITED_NS &&
+	return goroutine_waits(goroutine) && goroutine->waits_on && now_ns > goroutine->since_ns &&
+	       now_ns - goroutine->since_ns >= WAITED_NS &&
 	       (is_inside(goroutine, "sync.(*Mutex).") || is_inside(goroutine, "sync.(*RWMutex)."));
 }
 

@@ -72,6 +72,8 @@ int golang_count(struct golang *golang, size_t *ret_nr, struct error *error);
 /* Does it only serve the runtime? The finalizers' goroutine does not while it runs code of the
  * program. */
 bool goroutine_is_hidden(const struct goroutine *goroutine);
+/* Does it wait for something, which may never come? */
+bool goroutine_waits(const struct goroutine *goroutine);
 
 /* --- timers.c --- */
 enum timer_kind {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Single places: where goroutines begin and where they are created. */
+/* Single places: where goroutines begin and where they are created; and what they are doing. */
 #include <string.h>
 
 #include "golang/golang.h"
@@ -36,4 +36,9 @@ bool goroutine_is_hidden(const struct goroutine *goroutine)
 			return false;
 	}
 	return true;
+}
+
+bool goroutine_waits(const struct goroutine *goroutine)
+{
+	return goroutine->state == GOROUTINE_WAITING || goroutine->state == GOROUTINE_LEAKED;
 }

@@ -178,8 +178,7 @@ static void begin_goroutine(struct golang *golang, struct tracked *tracked, cons
  * runtime/mgcmark.go, markroot(): waitsince). */
 static void lower_since(struct goroutine *goroutine, const struct g *g)
 {
-	if (goroutine->state != GOROUTINE_WAITING && goroutine->state != GOROUTINE_SYSCALL &&
-	    goroutine->state != GOROUTINE_LEAKED)
+	if (!goroutine_waits(goroutine) && goroutine->state != GOROUTINE_SYSCALL)
 		return;
 	if (g->wait_since && g->wait_since < goroutine->since_ns)
 		goroutine->since_ns = g->wait_since;

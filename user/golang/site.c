@@ -30,8 +30,7 @@ static uint64_t address_of(const struct frame *frame)
 /* Is it about to run, wherever it stands just now? */
 static bool is_running(const struct goroutine *goroutine)
 {
-	return goroutine->state != GOROUTINE_WAITING && goroutine->state != GOROUTINE_LEAKED &&
-	       goroutine->state != GOROUTINE_SYSCALL;
+	return !goroutine_waits(goroutine) && goroutine->state != GOROUTINE_SYSCALL;
 }
 
 /* Its stack as far as it makes a site. */
@@ -42,8 +41,6 @@ static const struct stack *stack_of(const struct goroutine *goroutine)
 
 static const char *reason_of(const struct goroutine *goroutine)
 {
-	if (goroutine->state == GOROUTINE_LEAKED)
-		return "leaked";
 	return stack_of(goroutine) ? goroutine->reason : "running";
 }
 

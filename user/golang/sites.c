@@ -27,7 +27,7 @@ static struct goroutine_site *next_site(struct goroutine_watch *watch,
 					const struct goroutine *goroutine,
 					struct goroutine_site *old)
 {
-	if (old && !goroutine->stack && goroutine->state == GOROUTINE_WAITING)
+	if (old && !goroutine->stack && goroutine_waits(goroutine))
 		return old;
 	return site_of(watch, goroutine);
 }
@@ -65,6 +65,7 @@ static int move_member(struct goroutine_watch *watch, const struct goroutine *go
 		.id = goroutine->id,
 		.born_ns = goroutine->first_seen_ns,
 		.waits_on = goroutine->waits_on,
+		.leaked = goroutine->state == GOROUTINE_LEAKED,
 		.site = site,
 	};
 	if (goroutine->state == GOROUTINE_RUNNABLE || goroutine->state == GOROUTINE_RUNNING) {
@@ -114,6 +115,7 @@ static void count_member(const struct goroutine_member *member, const struct epo
 	if (!site->oldest_ns || member->born_ns < site->oldest_ns)
 		site->oldest_ns = member->born_ns;
 	site->has_main |= member->id == 1;
+	site->nr_leaked += member->leaked;
 	count_cohort(site, member->born_ns, epochs);
 	vote(site, member->waits_on);
 }
@@ -126,6 +128,7 @@ static void count_all(struct goroutine_watch *watch, const struct epochs *epochs
 	for (size_t i = 0; i < watch->nr_sites; i++) {
 		site = watch->sites[i];
 		site->live = site->oldest_ns = site->object = site->nr_object = site->votes = 0;
+		site->nr_leaked = 0;
 		site->has_main = false;
 		memset(site->cohorts, 0, sizeof(site->cohorts));
 	}

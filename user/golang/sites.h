@@ -20,7 +20,9 @@ struct goroutine_site {
 	uint64_t object;    /* what most of them wait for, if most do for the same; else any */
 	uint64_t nr_object; /* how many do */
 	uint64_t votes;
-	bool has_main; /* the program's first goroutine is among them */
+	uint64_t
+		nr_leaked; /* of how many the runtime itself has proved that nobody can wake them */
+	bool has_main;     /* the program's first goroutine is among them */
 	uint32_t cohorts[LB_MAX_EPOCHS];
 
 	const char *state, *proof; /* as in struct site_count */
@@ -36,6 +38,7 @@ struct goroutine_member {
 	uint64_t address, id;
 	uint64_t born_ns;
 	uint64_t waits_on;
+	bool leaked;             /* as the runtime itself has proved */
 	uint64_t running_ns;     /* in every poll since then it was running */
 	uint64_t running_cpu_ns; /* CPU time that the process had wanted then */
 	unsigned int nr_running; /* polls; 0: it waits */

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Goroutines that the Go runtime itself has found to be leaked (Go 1.26 and later)."""
+
+import os
+import re
+import tempfile
+
+from harness import Observer, Report, Skip, read_text, require
+from registry import test
+from tests_goroutines import (WORKLOADS, converted, differences, go_workload, goroutines,
+                              groups_of, parse_goroutine, release, run, versions)
+
+PROVING = [version for version in versions() if version != "none" and release(version) >= (1, 26)]
+SOURCE = os.path.join(WORKLOADS, "proved", "main.go")
+
+
+def lines():
+    """{"leakOne": line, ...} of the places where goroutines leak."""
+    found = {}
+    for number, line in enumerate(read_text(SOURCE).splitlines(), 1):
+        match = re.search(r"// LEAK (\w+)$", line)
+        if match:
+            found[match[1]] = number
+    return found
+
+
+def prove(program):
+    """Lets the runtime look: what it says of all goroutines then, by their ids."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "dump")
+        program.phase(f"prove {path}")
+        blocks = read_text(path).strip().split("\n\n")
+    return {goroutine["id"]: goroutine for goroutine in map(parse_goroutine, blocks)}
+
+
+def seen_of(program):
+    """What leakbpf says, in the words of the runtime."""
+    seen = {}
+    for goroutine in goroutines(program.pid, "--all")["goroutines"]:
+        seen[goroutine["id"]] = converted(goroutine)
+        if goroutine["leaked"]:
+            seen[goroutine["id"]]["state"] += " (leaked)"
+    return seen
+
+
+def findings(program):
+    """What a watch of some seconds says: {line: finding}."""
+    with Observer("-k", "goroutine", "-d", "3", interval="1", pid=program.pid) as observer:
+        observer.wait_end()
+        report = Report(read_text(observer.output))
+    return {frame["line"]: finding for finding in report.document["findings"]
+            for frame in finding["stack"] if frame["file"] == SOURCE and not frame["inlined"]
+            and not (frame["function"] or "").startswith("created by")}
+
+
+@test(over={version: version for version in PROVING or ["none"]})
+def proved_by_the_runtime(version):
+    """They are marked, counted and chosen as the runtime's own dump says, at the same site."""
+    if version == "none":
+        raise Skip("no Go 1.26 or newer is installed")
+    with go_workload("proved", version) as program:
+        for phase in ("leak 10", "lock 3", "hold 4"):
+            program.phase(phase)
+        before = seen_of(program)
+        require(not any("leaked" in g["state"] for g in before.values()), f"too early: {before}")
+        dumped = prove(program)
+        seen = seen_of(program)
+        wrong = differences(dumped, seen)
+        require(not wrong, "\n  ".join(["not what the program says:", *wrong]))
+        leaked = {number for number, g in dumped.items() if g["state"].endswith(" (leaked)")}
+        require(len(leaked) == 13, f"the runtime found {len(leaked)}")
+        chosen = goroutines(program.pid, "--all", "--with", "state=leaked")["goroutines"]
+        require({g["id"] for g in chosen} == leaked, f"chosen: {chosen}")
+        program.phase("leak 5")
+        groups = {g["count"]: g["leaked_count"] for g in groups_of(program.pid)}
+        require(groups.items() >= {15: 10, 3: 3, 4: 0}.items(), f"groups: {groups}")
+        text = run("-p", program.pid)
+        require(re.search(r"^15 \[chan send\] 1 on 0x[0-9a-f]+ 10 leaked$", text, re.M), text)
+        program.end()
+
+
+@test(over={version: version for version in PROVING or ["none"]})
+def proved_leaks(version):
+    """Such a site leaks at once, one that the program may still wake does not."""
+    if version == "none":
+        raise Skip("no Go 1.26 or newer is installed")
+    with go_workload("proved", version) as program:
+        for phase in ("leak 10", "lock 3", "hold 4"):
+            program.phase(phase)
+        prove(program)
+        program.phase("lock 2")
+        found = findings(program)
+        for place, line in lines().items():
+            require(found[line]["verdict"] == "leaking" and
+                    "the Go runtime itself has proved" in found[line]["why"],
+                    f"{place}: {found.get(line)}")
+        require(found[lines()["leakOne"]]["live_count"] == 10, f"leakOne: {found}")
+        require("of some" in found[lines()["lock"]]["why"], f"lock: {found}")
+        quiet = [f["verdict"] for line, f in found.items() if line not in lines().values()]
+        require("leaking" not in quiet, f"others: {found}")
+        program.end()
