@@ -184,10 +184,22 @@ enum field_id growth_field(const struct finding *finding)
 	return has_bytes(finding) ? FIELD_GROWTH_BYTES : FIELD_GROWTH_COUNT;
 }
 
+bool growth_is_known(const struct finding *finding)
+{
+	return finding->residue.nr_judged > 0 || finding->growth_count_per_s > 0;
+}
+
+static bool is_rate(enum unit unit)
+{
+	return unit == UNIT_BYTES_PER_S || unit == UNIT_COUNT_PER_S;
+}
+
 void field_text(struct buf *buf, enum field_id id, const struct finding *finding)
 {
 	struct value value = fields[id].get(finding);
 
+	if (is_rate(fields[id].unit) && !growth_is_known(finding))
+		value.type = VALUE_UNKNOWN;
 	switch (value.type) {
 	case VALUE_UNKNOWN:
 		buf_puts(buf, "-");

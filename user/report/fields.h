@@ -78,6 +78,8 @@ extern const struct field fields[FIELD_MAX];
 
 /* The growth to show: in bytes, or of kinds without bytes in objects. */
 enum field_id growth_field(const struct finding *finding);
+/* Could any generation tell of it yet? Texts show "-" else. */
+bool growth_is_known(const struct finding *finding);
 /* Appends the value for people: "1.5 KiB/s", "28 s", "-" when it is not known. */
 void field_text(struct buf *buf, enum field_id id, const struct finding *finding);
 

@@ -50,7 +50,8 @@ static void write_nothing(FILE *out, const struct report *report)
 /* What is proven to leak need not grow. */
 static bool has_rate(const struct finding *finding)
 {
-	return !finding->site.proof || finding->growth_count_per_s > 0;
+	return finding->growth_count_per_s > 0 ||
+	       (!finding->site.proof && growth_is_known(finding));
 }
 
 /* "+9.4 KiB/s (+9.63/s) " */

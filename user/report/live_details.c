@@ -32,8 +32,10 @@ static unsigned int add_numbers(struct live *live, size_t site, unsigned int par
 	field_text(&text, FIELD_KIND, finding);
 	buf_puts(&text, " in PID ");
 	field_text(&text, FIELD_PID, finding);
-	buf_puts(&text, ", ");
-	field_text(&text, growth_field(finding), finding);
+	if (growth_is_known(finding)) {
+		buf_puts(&text, ", ");
+		field_text(&text, growth_field(finding), finding);
+	}
 	if (finding->verdict != VERDICT_STABLE) {
 		buf_puts(&text, ", confidence ");
 		field_text(&text, FIELD_CONFIDENCE, finding);
