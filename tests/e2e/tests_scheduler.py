@@ -57,7 +57,8 @@ def waited_at(path, functions):
 
 @test("gopark", timeout=120, over=VARIANTS)
 def waits(variant):
-    """The block profile that leakbpf makes from outside is that of the program itself."""
+    """The block profile that leakbpf makes from outside is that of the program itself. On a busy
+    machine the program may come late, and not have to wait every time."""
     functions = ("receiveLate", "lockLate")
     with go_workload("scheduler", *variant) as program, tempfile.TemporaryDirectory() as folder:
         own = os.path.join(folder, "block.pb.gz")
@@ -72,8 +73,9 @@ def waits(variant):
     print(f"seen: {seen}; the program's own: {wanted}")
     for function in functions:
         (count, delay), (own_count, own_delay) = seen[function], wanted[function]
-        require(count == own_count == WAITS, f"{function}: {count} waits, not {own_count}")
-        require(0.9 * own_delay < delay < 1.1 * own_delay and delay > WAITS * PAUSE_NS * 0.9,
+        require(count == own_count and WAITS / 2 <= count <= WAITS,
+                f"{function}: {count} waits, not {own_count} of {WAITS}")
+        require(0.9 * own_delay < delay < 1.1 * own_delay and delay > count * PAUSE_NS / 2,
                 f"{function}: {delay} ns, not {own_delay}")
 
 
