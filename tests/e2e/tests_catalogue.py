@@ -10,7 +10,7 @@ import tempfile
 from harness import LEAKBPF, SOURCES, Observer, Report, check_conservation, read_text, require
 from registry import test
 from tests_goroutines import go_workload, oldest_and_newest
-from tests_timers import are_timers_known, require_unwatched
+from tests_timers import always_collects
 
 WATCH_S = 25
 SPIN_S = 11
@@ -101,8 +101,8 @@ def catalogue(version):
     with go_workload("catalogue", version, arguments=["leak"]) as leak, \
             go_workload("catalogue", version, arguments=["fixed"]) as fixed:
         report = watch((leak, fixed), "goroutine,timer", WATCH_S)
-    if not are_timers_known(version):
-        require_unwatched(report, leak.pid, leak.name)
+    if always_collects(version):
+        require(not report.of("timer", leak.pid), f"collected: {report.of('timer', leak.pid)}")
         names = [name for name in names if name not in TIMERS]
     found, missed = flagged(report, leak.pid), []
     print(f"{'leak':28} {'verdict':8} {'kind':9} {'first alert':>11}  why")

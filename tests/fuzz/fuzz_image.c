@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A file of any content is refused, or answers every question about it in the end: identity,
- * symbols, PLT entries, source frames, unwind rows. What is returned must be consistent.
+ * symbols, PLT entries, source frames, inlined calls, unwind rows. What is returned must be
+ * consistent.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct context {
 	struct image *image;
-	unsigned int nr_visited;
+	unsigned int nr_visited, nr_inlined;
 	uint64_t last;
 };
 
@@ -60,6 +61,14 @@ static void check_address(struct image *image, uint64_t vaddr)
 	check_frames(image, vaddr);
 }
 
+static int check_inlined(const char *name, void *opaque)
+{
+	struct context *context = opaque;
+
+	require(strlen(name) < MAX_BYTES);
+	return ++context->nr_inlined == MAX_FUNCTIONS;
+}
+
 static int check_function(const struct symbol *symbol, void *opaque)
 {
 	struct context *context = opaque;
@@ -83,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	require(image_build_id(context.image, id) <= BUILD_ID_MAX);
 	free(image_go_version(context.image));
+	image_for_each_inlined(context.image, "", check_inlined, &context);
 	image_for_each_function(context.image, check_function, &context);
 	if (!image_unwind_rows(context.image, &rows))
 		unwind_rows_free(rows);

@@ -40,6 +40,7 @@ static void check_function(const struct pclntab *table, uint64_t pc)
 	pclntab_frame_bytes(table, &function, pc, &number);
 	pclntab_inline_index(table, &function, pc, &number);
 	pclntab_inline_tree(table, &function, &number);
+	pclntab_inline_nr(table, &function);
 }
 
 static void check_stack(struct gosym *symbols, const uint8_t *bytes, uint64_t pc)

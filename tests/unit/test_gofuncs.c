@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ static const char program[] =
 	".long 4, 9, 4\n.ascii \"Go\\0\\0\"\n.ascii \"abc/def/g\"\n.balign 4\n"
 	".section .gopclntab,\"a\"\n.balign 32\n"
 	"table: .incbin \"table.bin\"\n"
+	"trees: .long 0, 0, 0, 0, 0, 10, 0, 0\n" /* main.work and main.inner */
 	".data\n.balign 8\n"
 	"module: .quad MODULE, table + NAMES\n.zero 160\n.quad code\n"
 	".zero 112\n.quad 1, 2, 0, TREES\n"
@@ -35,6 +37,19 @@ static struct image *open_image(const struct fixture *fixture, const char *name)
 	return image;
 }
 
+/* The last function, runtime.goexit, has a tree of inlined calls: the first two of moduledata.gofunc. */
+static void add_tree(uint8_t *table)
+{
+	static const uint8_t values[] = { 2, 8, 2, 8, 0 }; /* 0, from the 8th byte on 1 */
+	size_t at = FAKE_FUNCTIONS_AT + 5 * 8 + 3 * 64;
+
+	memcpy(table + FAKE_VALUES_AT + 16, values, sizeof(values));
+	fake_u32(table, at + 28, 3); /* struct _func: npcdata */
+	table[at + 43] = 4;          /* nfuncdata */
+	fake_u32(table, at + 44 + 2 * 4, 16);
+	fake_u32(table, at + 44 + (3 + 3) * 4, 0);
+}
+
 /* @flag: how to link it; @module: what moduledata begins with; @trees: moduledata.gofunc. */
 static void make_program(const struct fixture *fixture, const char *flag, const char *module,
 			 const char *trees)
@@ -42,6 +57,7 @@ static void make_program(const struct fixture *fixture, const char *flag, const 
 	uint8_t table[FAKE_TABLE_BYTES];
 
 	fake_table(table);
+	add_tree(table);
 	fixture_write(fixture, "table.bin", table, sizeof(table));
 	fixture_write(fixture, "go.s", program, sizeof(program) - 1);
 	fixture_run(fixture,
@@ -113,6 +129,51 @@ static void lines_are_found_with_the_trees_of_inlined_calls(void **state)
 	}
 }
 
+struct visit {
+	char names[64]; /* each with a blank behind it */
+	int result;
+};
+
+static int note_name(const char *name, void *context)
+{
+	struct visit *visit = context;
+	size_t len = strlen(visit->names);
+
+	snprintf(visit->names + len, sizeof(visit->names) - len, "%s ", name);
+	return visit->result;
+}
+
+static void assert_inlined(struct image *image, const char *prefix, int stop, int result,
+			   const char *names)
+{
+	struct visit visit = { .result = stop };
+
+	assert_int_equal(image_for_each_inlined(image, prefix, note_name, &visit), result);
+	assert_string_equal(visit.names, names);
+}
+
+static void inlined_calls_are_visited(void **state)
+{
+	static const char *const names[] = { "go", "stripped" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct image *image;
+
+		make_program(*state, "-pie", "table", "trees");
+		image = open_image(*state, names[i]);
+		assert_inlined(image, "runtime.", 0, 0, "main.work main.inner ");
+		address_of(image, "code"); /* its symbols are read now */
+		assert_inlined(image, "runtime.", 0, 0, "main.work main.inner ");
+		assert_inlined(image, "runtime.", 7, 7, "main.work ");
+		assert_inlined(image, "main.", 0, 0, "");
+		image_free(image);
+		make_program(*state, "-pie", "table", "0");
+		image = open_image(*state, names[i]);
+		assert_inlined(image, "runtime.", 0, -ENOENT, "");
+		image_free(image);
+	}
+}
+
 /* What does not begin with a pointer to the table is not moduledata. */
 static void nothing_is_found_without_moduledata(void **state)
 {
@@ -131,6 +192,8 @@ int main(void)
 						fixture_end),
 		cmocka_unit_test_setup_teardown(lines_are_found_with_the_trees_of_inlined_calls,
 						fixture_begin, fixture_end),
+		cmocka_unit_test_setup_teardown(inlined_calls_are_visited, fixture_begin,
+						fixture_end),
 		cmocka_unit_test_setup_teardown(nothing_is_found_without_moduledata, fixture_begin,
 						fixture_end),
 	};

@@ -178,6 +178,26 @@ static void no_timers_are_none(void **state)
 	world_free(world);
 }
 
+/* Idle p's point to each other; a copy of the array of all stands behind the last one. */
+static void processors_are_no_timers(void **state)
+{
+	(void)state;
+	for (unsigned int minor = 22; minor <= 27; minor++) {
+		struct world *world = world_new(minor, &timer_layouts[minor > 22]);
+		struct timer_list list;
+
+		world->ps[0][1] = world->processors[NR_PROCESSORS - 1];
+		memcpy(world->heaps[0],
+		       (uint64_t[]){ fake_address(world->processors), NR_PROCESSORS,
+				     NR_PROCESSORS },
+		       24);
+		list = read_timers(world);
+		assert_int_equal(list.nr_timers + list.nr_groups + list.nr_unreadable, 0);
+		timer_list_done(&list);
+		world_free(world);
+	}
+}
+
 /* It is looked for in the first p, but not found behind its end, in the next one. */
 static void each_processor_has_its_own_heap(void **state)
 {
@@ -463,6 +483,7 @@ int main(void)
 		cmocka_unit_test(each_release_is_read),
 		cmocka_unit_test(large_heaps_are_read),
 		cmocka_unit_test(no_timers_are_none),
+		cmocka_unit_test(processors_are_no_timers),
 		cmocka_unit_test(each_processor_has_its_own_heap),
 		cmocka_unit_test(unknown_functions_are_told),
 		cmocka_unit_test(bad_heaps_are_bounded),

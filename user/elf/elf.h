@@ -88,6 +88,10 @@ struct source_frame {
  * Falls back to the symbol table (one frame without a line). Returns their number (0: nothing
  * known) or -errno. */
 long image_source_frames(struct image *image, uint64_t vaddr, struct source_frame **ret_frames);
+/* Visits the name of each call that is inlined into a Go function whose name begins with @prefix,
+ * until @visit returns other than 0, which is returned. -ENOENT: not known; -ENOMEM. */
+int image_for_each_inlined(struct image *image, const char *prefix,
+			   int (*visit)(const char *name, void *context), void *context);
 /* Frees the DWARF when nobody has asked for source frames since the last call, or when it is quickly
  * read again. To be called now and then: DWARF in memory is as large as in the file. */
 void image_trim(struct image *image);

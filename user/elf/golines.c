@@ -10,6 +10,9 @@
 #include "elf/image.h"
 
 #define MAX_INLINED 64   /* calls inlined into one another */
+#define MAX_ENTRIES 4096 /* of the tree of one function */
+#define MAX_TREES   16384
+#define NR_ENTRIES  64   /* that are read at once */
 #define MAX_TEXT    4096 /* of names and paths, which a hostile table has as long as it likes */
 
 struct frame_list {
@@ -87,4 +90,58 @@ long go_source_frames(struct image *image, uint64_t vaddr, struct source_frame *
 	}
 	free(frames);
 	return -ENOMEM;
+}
+
+/* Visits the calls that are inlined into @function. */
+static int visit_inlined(const struct image *image, const struct gofuncs *funcs,
+			 const struct go_function *function,
+			 int (*visit)(const char *name, void *context), void *context)
+{
+	size_t size = pclntab_inline_bytes(&funcs->table), nr_read;
+	size_t nr = MIN(pclntab_inline_nr(&funcs->table, function), (uint32_t)MAX_ENTRIES);
+	uint8_t entries[NR_ENTRIES * PCLNTAB_MAX_INLINE_BYTES];
+	struct inline_call call;
+	uint32_t tree;
+	int result = 0;
+
+	if (!nr || pclntab_inline_tree(&funcs->table, function, &tree))
+		return 0;
+	for (size_t first = 0; first < nr && !result; first += nr_read) {
+		nr_read = MIN(nr - first, (size_t)NR_ENTRIES);
+		if (image_read(image, funcs->inline_trees + tree + first * size, entries,
+			       nr_read * size) != (long)(nr_read * size))
+			return 0;
+		for (size_t i = 0; i < nr_read && !result; i++)
+			if (!pclntab_inline_call(&funcs->table, entries + i * size, &call))
+				result = visit(call.name, context);
+	}
+	return result;
+}
+
+DEFINE_CLEANUP(gofuncs, struct gofuncs, gofuncs_done(value))
+
+int image_for_each_inlined(struct image *image, const char *prefix,
+			   int (*visit)(const char *name, void *context), void *context)
+{
+	struct gofuncs own __cleanup_of(gofuncs) = { 0 };
+	const struct gofuncs *funcs = &image->gofuncs;
+	size_t nr = 0;
+	int result = 0;
+
+	if (!funcs->bytes) {
+		result = image->is_go ? gofuncs_find(image, &own) : -ENOENT;
+		funcs = &own;
+	}
+	if (result || !funcs->inline_trees)
+		return result ? result : -ENOENT;
+	for (size_t i = 0; i < funcs->table.nr_functions && nr < MAX_TREES && !result; i++) {
+		struct go_function function;
+
+		if (pclntab_function(&funcs->table, i, &function) ||
+		    strncmp(function.name, prefix, strlen(prefix)) != 0)
+			continue;
+		result = visit_inlined(image, funcs, &function, visit, context);
+		nr++;
+	}
+	return result;
 }

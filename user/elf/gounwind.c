@@ -4,7 +4,7 @@
  * keeps frame pointers and needs none. What the rules need is read from the code of the functions,
  * because it differs between releases.
  *
- * Go 1.19 to 1.23, src/runtime/asm_amd64.s and src/runtime/cgo/asm_amd64.s: runs C on the thread's
+ * Go 1.19 to 1.27, src/runtime/asm_amd64.s and src/runtime/cgo/asm_amd64.s: runs C on the thread's
  * stack (asmcgocall) from a goroutine's (cgocall); C calls Go (crosscall2), which continues on the
  * goroutine's stack (cgocallback).
  */

@@ -29,14 +29,23 @@ static bool is_slice(const uint64_t *slice)
 	       slice[2] <= 2 * MAX_TIMERS;
 }
 
-/* Which layout has the timer at @address, in a heap whose slice is at @slice? NULL: it is none. */
+static bool is_processor_at(const struct timer_look *look, uint64_t address)
+{
+	for (size_t i = 0; i < look->nr_processors; i++)
+		if (look->processors[i] == address)
+			return true;
+	return false;
+}
+
+/* Which layout has the timer at @address, in a heap whose slice is at @slice? NULL: it is none. A p
+ * is none either, which points to the next idle one: copies of allp stand behind the last p. */
 static const struct timer_layout *layout_of(struct timer_look *look, uint64_t address,
 					    uint64_t slice)
 {
 	uint64_t words[TIMER_MAX_BYTES / 8];
 	const struct golang *golang = look->golang;
 
-	if (!address || address % 8 ||
+	if (!address || address % 8 || is_processor_at(look, address) ||
 	    memory_read(&look->golang->memory, address, words, sizeof(words)))
 		return NULL;
 	for (size_t i = 0; i < timer_nr_layouts; i++) {
@@ -80,27 +89,27 @@ static bool find_heap(struct timer_look *look, uint64_t *words, size_t size)
 	return false;
 }
 
-/* How long can the p at @processor be, so that it ends before the next one? */
-static size_t room_of(uint64_t processor, const uint64_t *processors, size_t nr)
+/* How long can the p be, so that it ends before the next one? */
+static size_t room_of(const struct timer_look *look)
 {
 	size_t room = P_BYTES;
 
-	for (size_t i = 0; i < nr; i++)
-		if (processors[i] > processor)
-			room = MIN(room, processors[i] - processor);
+	for (size_t i = 0; i < look->nr_processors; i++)
+		if (look->processors[i] > look->processor)
+			room = MIN(room, look->processors[i] - look->processor);
 	return room;
 }
 
-static int find_heaps(struct timer_look *look, const uint64_t *processors, size_t nr)
+static int find_heaps(struct timer_look *look)
 {
-	uint64_t *words = malloc(P_BYTES);
+	uint64_t *words = calloc(1, P_BYTES);
 	bool found = false;
 
 	if (!words)
 		return -ENOMEM;
-	for (size_t i = 0; i < nr && !found; i++) {
-		look->processor = processors[i];
-		found = find_heap(look, words, room_of(processors[i], processors, nr));
+	for (size_t i = 0; i < look->nr_processors && !found; i++) {
+		look->processor = look->processors[i];
+		found = find_heap(look, words, room_of(look));
 	}
 	free(words);
 	return found || !look->is_unknown ? 0 : -EUCLEAN;
@@ -274,7 +283,7 @@ static int read_heap(struct timer_look *look)
 	return err == -EAGAIN ? 0 : err;
 }
 
-static int read_heaps(struct timer_look *look, const uint64_t *processors, size_t nr)
+static int read_heaps(struct timer_look *look)
 {
 	int err = 0;
 
@@ -282,8 +291,8 @@ static int read_heaps(struct timer_look *look, const uint64_t *processors, size_
 	look->lookups = calloc(TIMER_CHUNK, sizeof(*look->lookups));
 	if (!look->entries || !look->lookups)
 		err = -ENOMEM;
-	for (size_t i = 0; i < nr && !err; i++) {
-		look->processor = processors[i];
+	for (size_t i = 0; i < look->nr_processors && !err; i++) {
+		look->processor = look->processors[i];
 		err = read_heap(look);
 	}
 	free(look->entries);
@@ -324,15 +333,15 @@ int golang_timers(struct golang *golang, struct timer_list *ret_list, struct err
 		.nr_left = MAX_TIMERS,
 	};
 	uint64_t calls = golang->memory.nr_calls, *processors = NULL;
-	size_t nr = 0;
-	int err = processors_read(golang, &processors, &nr);
+	int err = processors_read(golang, &processors, &look.nr_processors);
 
+	look.processors = processors;
 	if (!err)
-		err = find_heaps(&look, processors, nr);
+		err = find_heaps(&look);
 	if (!err && look.layout)
-		err = read_heaps(&look, processors, nr);
+		err = read_heaps(&look);
 	else
-		look.list.nr_heaps = nr;
+		look.list.nr_heaps = look.nr_processors;
 	free(processors);
 	if (err) {
 		timer_list_done(&look.list);

@@ -31,6 +31,8 @@ struct timer_look {
 	bool is_unknown;                   /* there are timers, but none of a known layout */
 	size_t nr_left;                    /* that may still be read */
 
+	const uint64_t *processors; /* all p */
+	size_t nr_processors;
 	uint64_t processor; /* the p whose heap is being read */
 	struct timer_entry *entries;
 	struct timer_lookup *lookups;

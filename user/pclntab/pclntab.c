@@ -28,6 +28,7 @@
 #define NO_OFFSET          UINT32_MAX
 #define MAX_NAME_BYTES     65536
 #define MAX_STEPS          (1 << 20)
+#define MAX_INLINE_STEPS   (1 << 14)
 #define MAX_FUNCTION_BYTES (256U << 20)
 
 static bool read_u8(const struct pclntab *table, size_t at, uint8_t *ret_value)
@@ -225,25 +226,43 @@ static bool read_varint(const struct pclntab *table, size_t *at, uint32_t *ret_v
 	return false;
 }
 
-/* A value that changes along the code: runtime.pcvalue(). The list at @offset has, for each piece
- * of code, the difference to the last value and the length of the piece. */
+/* A value that changes along the code: runtime.pcvalue(). The list at @at has, for each piece of
+ * code, the difference to the last value and the length of the piece. */
+struct pieces {
+	size_t at;
+	int step;
+	uint32_t value;
+	uint64_t end; /* of the piece, from the entry of the function on */
+};
+
+static struct pieces pieces_at(const struct pclntab *table, uint32_t offset)
+{
+	return (struct pieces){ .at = table->values + offset, .value = UINT32_MAX };
+}
+
+static bool next_piece(const struct pclntab *table, struct pieces *pieces)
+{
+	uint32_t difference, length;
+
+	if (pieces->step >= MAX_STEPS || !read_varint(table, &pieces->at, &difference) ||
+	    (!difference && pieces->step) || !read_varint(table, &pieces->at, &length))
+		return false;
+	pieces->step++;
+	pieces->value += difference & 1 ? ~(difference >> 1) : difference >> 1;
+	pieces->end += (uint64_t)length * table->quantum;
+	return true;
+}
+
 static int value_at(const struct pclntab *table, const struct go_function *function,
 		    uint32_t offset, uint64_t pc, int32_t *ret_value)
 {
-	uint64_t end = function->entry;
-	size_t at = table->values + offset;
-	uint32_t value = UINT32_MAX, difference, length;
+	struct pieces pieces = pieces_at(table, offset);
 
 	if (!offset || pc < function->entry || pc >= function->end)
 		return -ENOENT;
-	for (int step = 0; step < MAX_STEPS; step++) {
-		if (!read_varint(table, &at, &difference) || (!difference && step) ||
-		    !read_varint(table, &at, &length))
-			return -ENOENT;
-		value += difference & 1 ? ~(difference >> 1) : difference >> 1;
-		end += (uint64_t)length * table->quantum;
-		if (pc < end) {
-			*ret_value = (int32_t)value;
+	while (next_piece(table, &pieces)) {
+		if (pc - function->entry < pieces.end) {
+			*ret_value = (int32_t)pieces.value;
 			return 0;
 		}
 	}
@@ -307,6 +326,23 @@ int pclntab_inline_index(const struct pclntab *table, const struct go_function *
 		return -ENOENT;
 	*ret_index = (uint32_t)index;
 	return 0;
+}
+
+uint32_t pclntab_inline_nr(const struct pclntab *table, const struct go_function *function)
+{
+	uint32_t nr_pcdata, offset, nr = 0;
+	struct pieces pieces;
+
+	if (!read_u32(table, function->at + NR_PCDATA_AT, &nr_pcdata) ||
+	    nr_pcdata <= PCDATA_INLINE ||
+	    !read_u32(table, function->at + record_bytes(table) + 4 * PCDATA_INLINE, &offset) ||
+	    !offset)
+		return 0;
+	pieces = pieces_at(table, offset);
+	while (pieces.step < MAX_INLINE_STEPS && next_piece(table, &pieces))
+		if ((int32_t)pieces.value >= 0)
+			nr = MAX(nr, pieces.value + 1);
+	return nr;
 }
 
 int pclntab_inline_tree(const struct pclntab *table, const struct go_function *function,

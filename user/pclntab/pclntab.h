@@ -70,6 +70,8 @@ int pclntab_line(const struct pclntab *table, const struct go_function *function
 /* The inlined call that @pc lies in: its index in the function's inline tree. -ENOENT: in none. */
 int pclntab_inline_index(const struct pclntab *table, const struct go_function *function,
 			 uint64_t pc, uint32_t *ret_index);
+/* How many entries its inline tree has, as far as code lies in them. Hostile: any number. */
+uint32_t pclntab_inline_nr(const struct pclntab *table, const struct go_function *function);
 /* Where the inline tree of @function is, from moduledata.gofunc. -ENOENT: it has none. */
 int pclntab_inline_tree(const struct pclntab *table, const struct go_function *function,
 			uint32_t *ret_offset);

@@ -6,6 +6,8 @@
 //
 //	go N       all of it N times
 //	heaps N M K  N timers that call a function, M timers and K tickers with a channel, a few others
+//	bubble N   with the argument "test", Go 1.25 and later: N timers of each kind in a bubble of
+//	           package synctest, the clock of which goes on when all wait
 //	threads N  N goroutines lock a thread and wait
 //	free       they end, and their threads with them
 //	exit
@@ -23,6 +25,14 @@ import (
 	"time"
 )
 
+var kept []any
+
+// No other timer is made at the address of one that is kept: its end is seen, or it stays.
+func keep[T any](timer T) T {
+	kept = append(kept, timer)
+	return timer
+}
+
 //go:noinline
 func tickerNeverStopped() *time.Ticker {
 	return time.NewTicker(time.Hour)
@@ -30,7 +40,7 @@ func tickerNeverStopped() *time.Ticker {
 
 //go:noinline
 func tickerStopped() {
-	time.NewTicker(time.Hour).Stop()
+	keep(time.NewTicker(time.Hour)).Stop()
 }
 
 //go:noinline
@@ -43,7 +53,7 @@ func afterInSelect(ready <-chan int) {
 
 //go:noinline
 func timerStopped(ready <-chan int) {
-	timer := time.NewTimer(time.Hour)
+	timer := keep(time.NewTimer(time.Hour))
 	select {
 	case <-ready:
 		timer.Stop()
@@ -53,7 +63,7 @@ func timerStopped(ready <-chan int) {
 
 //go:noinline
 func timerReset() {
-	timer := time.NewTimer(time.Hour)
+	timer := keep(time.NewTimer(time.Hour))
 	timer.Stop()
 	timer.Reset(time.Millisecond)
 	<-timer.C
@@ -62,7 +72,20 @@ func timerReset() {
 //go:noinline
 func funcFired(group *sync.WaitGroup) {
 	group.Add(1)
-	time.AfterFunc(time.Millisecond, group.Done)
+	keep(time.AfterFunc(time.Millisecond, group.Done))
+}
+
+//go:noinline
+func funcReset(group *sync.WaitGroup) {
+	group.Add(1)
+	timer := keep(time.AfterFunc(time.Hour, group.Done))
+	timer.Stop()
+	timer.Reset(time.Millisecond)
+}
+
+//go:noinline
+func tickerFired() *time.Ticker {
+	return time.NewTicker(20 * time.Millisecond)
 }
 
 //go:noinline
@@ -74,7 +97,8 @@ func contextForgotten() context.Context {
 
 //go:noinline
 func contextCancelled() {
-	_, cancel := context.WithTimeout(context.Background(), time.Hour)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	keep(ctx)
 	cancel()
 }
 
@@ -83,18 +107,18 @@ func contextCancelled() {
 //
 //go:noinline
 func timerPreempted() {
-	time.NewTimer(time.Hour).Stop()
+	time.AfterFunc(time.Hour, stopped).Stop()
 }
 
 const preemptedRounds = 400
-
-var kept []any
 
 func work(n int) {
 	var group sync.WaitGroup
 	ready := make(chan int, 1)
 	for i := 0; i < n; i++ {
-		kept = append(kept, tickerNeverStopped(), contextForgotten())
+		keep(tickerNeverStopped())
+		keep(contextForgotten())
+		ticker := keep(tickerFired())
 		tickerStopped()
 		ready <- i
 		afterInSelect(ready)
@@ -102,7 +126,12 @@ func work(n int) {
 		timerStopped(ready)
 		timerReset()
 		funcFired(&group)
+		funcReset(&group)
 		contextCancelled()
+		if i == n-1 {
+			<-ticker.C
+			<-ticker.C
+		}
 	}
 	done := make(chan int)
 	go func() {
@@ -136,7 +165,7 @@ func lockThreads(n int, release <-chan int) {
 	started.Wait()
 }
 
-func main() {
+func serve(bubble func(n int)) {
 	release := make(chan int)
 	fmt.Println("ready", os.Getpid())
 	lines := bufio.NewScanner(os.Stdin)
@@ -150,6 +179,8 @@ func main() {
 			m, _ := strconv.Atoi(words[2])
 			k, _ := strconv.Atoi(words[3])
 			fillHeaps(n, m, k)
+		case "bubble":
+			bubble(n)
 		case "threads":
 			lockThreads(n, release)
 		case "free":
@@ -163,5 +194,13 @@ func main() {
 			continue
 		}
 		fmt.Println("done", words[0])
+	}
+}
+
+func main() {
+	if len(os.Args) > 1 {
+		serveInTest()
+	} else {
+		serve(nil)
 	}
 }
