@@ -5,7 +5,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -13,6 +12,7 @@ import tempfile
 from harness import (DEADLINE_S, LEAKBPF, Observer, Report, Skip, Workload, check_conservation,
                      check_unharmed, own_frame, read_text, require, wait_for)
 from registry import test
+from tests_pprof import go_pprof
 
 SITES = ("leak_site_a", "leak_site_b", "leak_site_c")
 LARGE = 5000  # bytes: a recording with several polls
@@ -220,12 +220,12 @@ def check_formats(folder, paths, changes):
     require("<svg" in svg and "leak_site_c" in svg, "svg")
     profile = os.path.join(folder, "profile.pb.gz")
     run("diff", *paths, "-f", "pprof", "-o", profile)
-    go = shutil.which("go") or next(
-        (p for p in ("/usr/lib/go-1.23/bin/go", "/usr/lib/go/bin/go") if os.path.exists(p)), None)
-    if not go:
+    try:
+        viewer = go_pprof()
+    except Skip:
         print("note: there is no go: the profile was not read")
         return
-    top = subprocess.run([go, "tool", "pprof", "-top", "-unit=B", profile], check=True,
+    top = subprocess.run([*viewer, "-top", "-unit=B", profile], check=True,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                          timeout=DEADLINE_S).stdout.decode()
     shown = sorted(int(n) for n in re.findall(r"^\s*(\d+)B .*leak_site_[abc]$", top, re.MULTILINE))

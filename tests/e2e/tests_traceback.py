@@ -73,7 +73,7 @@ class GoProgram:
 
 
 def parse_block(block):
-    lines = re.sub(r"\] labels:\{.*\}:$", "]:", block, count=1, flags=re.M).split("\n")
+    lines = re.sub(r"\] (labels:)?\{.*\}:$", "]:", block, count=1, flags=re.M).split("\n")
     places = [re.fullmatch(r"(\t.*:\d+)(?: \+0x[0-9a-f]+)?(?: fp=.* pc=(0x[0-9a-f]+))?", line)
               for line in lines]
     goroutine = parse_goroutine("\n".join(place[1] if place else line
@@ -93,11 +93,15 @@ def parse_traceback(text):
 # --- what of it Go's own dumps, and leakbpf, leave out ---
 #
 # This traceback is the only one that the runtime prints of the very same goroutines, but it leaves
-# out nothing. The rule is that of Go 1.23 runtime/traceback.go, showfuncinfo().
+# out nothing. The rule is that of Go 1.27 runtime/traceback.go, showfuncinfo().
+
+ALWAYS_SHOWN = ("runtime.runFinalizers", "runtime.runCleanups")  # so named since Go 1.25
 
 
 def is_inner_working(name):
     """Is it a function of the runtime that is not for programs?"""
+    if name in ALWAYS_SHOWN:
+        return False
     rest = name.removeprefix("runtime.")
     exported = re.fullmatch(r"(\(\*[A-Z].*\)\.|[A-Z].*\.)?[A-Z]\w*", rest)
     return rest != name and not exported or "." not in name and name != "panic"

@@ -308,10 +308,20 @@ static void names_are_those_of_go(void **state)
 		{ "main.f", "main.f" },
 		{ "main.generic[go.shape.string_0]", "main.generic[...]" },
 		{ "main.(*list[go.shape.[]int]).add", "main.(*list[...]).add" },
+		{ "main.(*list[go.shape.[]int]).map[go.shape.map[string][]int].func1",
+		  "main.(*list[...]).map[...].func1" },
+		{ "main.(*list[int]).map[a].f[b]", "main.(*list[...]).map[...]" },
+		{ "main.odd[a]b[c", "main.odd[...]b[c" },
+		{ "main.odd[a]]b", "main.odd[...]b" },
+		{ "main.odd]a[", "main.odd]a[" },
+		{ "main.odd[a[b]c", "main.odd[...]c" },
 		{ "runtime.chanrecv1", NULL },
 		{ "runtime.Gosched", "runtime.Gosched" },
 		{ "runtime.(*Func).Entry", "runtime.(*Func).Entry" },
 		{ "runtime.(*scavengerState).Run", NULL },
+		{ "runtime.runCleanups", "runtime.runCleanups" },
+		{ "runtime.runFinalizers", "runtime.runFinalizers" },
+		{ "runtime.runFinalizersToo", NULL },
 		{ "runtime.main.func1", NULL },
 		{ "runtime/pprof.Do", "runtime/pprof.Do" },
 		{ "_rt0_amd64", NULL },
@@ -330,6 +340,17 @@ static void names_are_those_of_go(void **state)
 	fixture_free(fixture);
 }
 
+static void names_of_older_releases_have_one_list(void **state)
+{
+	struct fixture *fixture = fixture_new();
+
+	(void)state;
+	fixture->symbols.has_one_list = true;
+	assert_string_equal(shown_name(fixture, "main.(*list[int]).map.each[string].func1"),
+			    "main.(*list[...].func1");
+	fixture_free(fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +364,7 @@ int main(void)
 		cmocka_unit_test(endless_stacks_end),
 		cmocka_unit_test(places_are_named),
 		cmocka_unit_test(names_are_those_of_go),
+		cmocka_unit_test(names_of_older_releases_have_one_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,7 +110,8 @@ static bool is_library(const char *function)
 {
 	static const char *const packages[] = { "runtime.", "runtime/", "internal/", "sync.",
 						"syscall.", "time.",    "os.",       "io.",
-						"net.",     "net/",     "bufio.",    "context." };
+						"net.",     "net/",     "bufio.",    "context.",
+						"iter." };
 
 	for (size_t i = 0; i < ARRAY_SIZE(packages); i++)
 		if (!strncmp(function, packages[i], strlen(packages[i])))

@@ -301,10 +301,12 @@ int cmd_goroutines(int argc, char **argv)
 {
 	struct goroutine_options options = { .group = AXIS_STACK };
 	struct error error = { 0 };
+	int code;
 
 	if (argp_parse(&goroutines_argp, argc, argv, 0, NULL, &options))
 		return EXIT_USAGE;
-	if (!run(&options, &error))
+	code = run(&options, &error);
+	if (!code || code == -EPIPE)
 		return EXIT_DONE;
 	fprintf(stderr, "leakbpf: %s\n", error.text);
 	return EXIT_FAILED;

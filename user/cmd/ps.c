@@ -396,11 +396,13 @@ int cmd_ps(int argc, char **argv)
 					  .doc = ps_doc };
 	struct ps_options options = { .format = REPORT_TEXT };
 	struct error error = { 0 };
+	int code;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, &options))
 		return EXIT_USAGE;
 	log_set_level(LOG_QUIET);
-	if (!run(&options, &error))
+	code = run(&options, &error);
+	if (!code || code == -EPIPE)
 		return EXIT_DONE;
 	fprintf(stderr, "leakbpf: %s\n", error.text);
 	return EXIT_FAILED;

@@ -104,6 +104,7 @@ static int prepare_symbols(struct golang *golang, struct error *error)
 	symbols->module = strings_intern(symbols->strings, golang->module.mapping->path);
 	symbols->bias = find_bias(golang);
 	symbols->inline_trees = golang->module.inline_trees;
+	symbols->has_one_list = golang->minor && golang->minor < 27;
 	golang->link_register = symbols->table.quantum == 4;
 	return 0;
 }

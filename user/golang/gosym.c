@@ -63,19 +63,46 @@ bool gosym_is_return(const struct gosym *symbols, const struct go_function *func
 
 /* --- names --- */
 
-/* The name as Go prints it: type arguments are left out (Go 1.23 runtime/traceback.go,
+/* The bracket that ends the list of type arguments that begins at @open; NULL: none does. */
+static const char *end_of_list(const char *open)
+{
+	unsigned int depth = 0;
+
+	for (const char *at = open; *at; at++) {
+		depth += *at == '[';
+		depth -= *at == ']';
+		if (!depth)
+			return at;
+	}
+	return NULL;
+}
+
+/* Where the second list begins that is printed apart: a generic type may have generic methods since
+ * Go 1.27. NULL: all from the first bracket to the last one, @close, is printed as one list. */
+static const char *second_list(const struct gosym *symbols, const char *open, const char *close)
+{
+	const char *end = symbols->has_one_list ? NULL : end_of_list(open);
+	const char *second = end ? strchr(end, '[') : NULL;
+
+	return second && second < close ? second : NULL;
+}
+
+/* The name as Go prints it: type arguments are left out (Go 1.23 and 1.27 runtime/traceback.go,
  * funcNamePiecesForPrint()), and a panic is called that. */
 static const char *printed_name(struct gosym *symbols, const char *name)
 {
-	const char *open = strchr(name, '['), *close = strrchr(name, ']');
+	const char *open = strchr(name, '['), *close = strrchr(name, ']'), *second, *end;
 	char text[MAX_NAME_BYTES];
 
 	if (!strcmp(name, "runtime.gopanic"))
 		return strings_intern(symbols->strings, "panic");
 	if (!open || !close || close < open)
 		return strings_intern(symbols->strings, name);
-	snprintf(text, sizeof(text), "%.*s[...]%s", (int)MIN(open - name, MAX_NAME_BYTES), name,
-		 close + 1);
+	second = second_list(symbols, open, close);
+	end = second ? end_of_list(open) : close;
+	snprintf(text, sizeof(text), "%.*s[...]%.*s%s%s", (int)MIN(open - name, MAX_NAME_BYTES),
+		 name, second ? (int)MIN(second - end - 1, MAX_NAME_BYTES) : 0, end + 1,
+		 second ? "[...]" : "", close + 1);
 	return strings_intern(symbols->strings, text);
 }
 
@@ -96,9 +123,12 @@ static bool is_exported(const char *name)
 	return is_upper(dot[1]) && is_upper(name[0]);
 }
 
-/* Go 1.23 runtime/traceback.go, showfuncinfo(): inner workings of the runtime are not shown. */
+/* Go 1.27 runtime/traceback.go, showfuncinfo(): inner workings of the runtime are not shown, but
+ * those that run finalizers and cleanups are; before Go 1.25 none had these names. */
 static bool is_shown(const char *name, bool first)
 {
+	if (!strcmp(name, "runtime.runFinalizers") || !strcmp(name, "runtime.runCleanups"))
+		return true;
 	if (!first && !strcmp(name, "runtime.gopanic"))
 		return true;
 	if (!strncmp(name, "runtime.", 8))

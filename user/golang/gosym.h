@@ -24,6 +24,7 @@ struct gosym {
 	const char *module;    /* path of the binary, as the target sees it */
 	uint64_t bias;         /* run-time address - address in the file */
 	uint64_t inline_trees; /* moduledata.gofunc; 0: not known */
+	bool has_one_list;     /* of type arguments in all names: before Go 1.27 */
 	uint8_t wrapper_id;    /* abi.FuncIDWrapper of this release; 0: not known */
 	uint64_t goexit;       /* entry of runtime.goexit */
 	uint64_t async_preempt;

@@ -31,27 +31,41 @@ BUILD = {
     "stress": [],
 }
 
+
+def release(version):
+    """(1, 23) for "1.23"."""
+    return tuple(map(int, version.split(".")))
+
+
 # --- what the program calls, innermost first; see main.go and leak.c ---
 
 INNER = ["c_inner", "c_middle"]
 CROSS = ["runtime.asmcgocall", "runtime.cgocall"]
 LEAK = INNER + ["c_leak"] + CROSS + ["main._Cfunc_c_leak", "main.leak"]
 CALLS_BACK = ["c_call_back"] + CROSS + ["main._Cfunc_c_call_back", "main.callBack"]
-BACK = ["main.goBack", "_cgoexp_*_goBack", "runtime.cgocallbackg1", "runtime.cgocallbackg",
-        "runtime.cgocallbackg", "runtime.cgocallback", "crosscall2", "goBack"]
+BACK = ["main.goBack", "_cgoexp_*_goBack", "runtime.cgocallbackg1", "runtime.cgocallbackg"]
+WRAPPER = ["runtime.cgocallbackg"]
+ENTRY = ["runtime.cgocallback", "crosscall2", "goBack"]
 OUTER = ["main.run.func1", "main.inGoroutine.func1", "runtime.goexit"]
 FOREIGN = ["c_call_back", "c_run", "*", "*"]  # the C library's start of a thread
 ALLOCATE = ["_cgo_*_Cfunc__Cmalloc"] + CROSS + ["main._cgo_cmalloc", "main._Cfunc_CString"]
 
 
-def levels(outermost, level):
+def callback(version):
+    """From the function that C calls back to what C calls. Up to Go 1.26 assembler calls
+    cgocallbackg over a wrapper of the same name; Go 1.27 runtime/asm_amd64.s and asm_arm64.s,
+    cgocallback(), call cgocallbackg<ABIInternal> itself."""
+    return BACK + (WRAPPER if release(version) < (1, 27) else []) + ENTRY
+
+
+def levels(back, outermost, level):
     """The stack from the callback at that level on, when C was first called as told."""
-    return (BACK + CALLS_BACK) * (level - 1) + BACK + outermost
+    return (back + CALLS_BACK) * (level - 1) + back + outermost
 
 
-def expected_leaks():
+def expected_leaks(version):
     """[(phase, stack, how often, bytes of each)]"""
-    leaks = []
+    leaks, back = [], callback(version)
     for count, depth, size in ((7, 0, 1000), (5, 3, 1001), (3, 60, 1002)):
         leaks.append((f"descend {count} {depth} {size}",
                       LEAK + ["main.descend"] * (depth + 1) + OUTER, count, size))
@@ -59,10 +73,10 @@ def expected_leaks():
             ("back", CALLS_BACK + OUTER, 4, 1, 2000), ("back", CALLS_BACK + OUTER, 3, 3, 2001),
             ("thread", FOREIGN, 5, 1, 3000), ("thread", FOREIGN, 2, 2, 3001)):
         phase = f"{what} {count} {level} {size}"
-        leaks.append((phase, LEAK + levels(outermost, level), count, size))
+        leaks.append((phase, LEAK + levels(back, outermost, level), count, size))
         leaks.append((phase, INNER + outermost, count, size))
         for above in range(1, level):
-            leaks.append((phase, INNER + CALLS_BACK + levels(outermost, above), count, size))
+            leaks.append((phase, INNER + CALLS_BACK + levels(back, outermost, above), count, size))
     leaks.append(("string 6 3999", ALLOCATE + OUTER, 6, 4000))
     return leaks
 
@@ -159,8 +173,8 @@ def watch(path, phases, check, kinds="heap"):
         require(not workload.stderr(), f"the program complained: {workload.stderr()}")
 
 
-def check_stacks(path):
-    leaks = expected_leaks()
+def check_stacks(path, version):
+    leaks = expected_leaks(version)
     watch(path, list(dict.fromkeys(leak[0] for leak in leaks)),
           lambda report, _: check_leaks(report, leaks))
 
@@ -198,13 +212,13 @@ def run(version, variant):
         if variant == "stress":
             check_stress(path)
             return
-        check_stacks(path)
+        check_stacks(path, version)
         if not shutil.which("strip"):
             print("note: strip is not installed: no stripped program tried")
         elif variant == "static":
             check_nothing_seen(strip(path))
         else:
-            check_stacks(strip(path))
+            check_stacks(strip(path), version)
 
 
 def main(arguments):

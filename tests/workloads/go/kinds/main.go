@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"runtime/pprof"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ var (
 	rw         sync.RWMutex
 	group      sync.WaitGroup
 	condition  = sync.NewCond(&sync.Mutex{})
+	newerKinds []func() // of files for newer releases of Go
 	unbuffered = make(chan int)
 	full       = make(chan int, 1)
 	nilChannel chan int
@@ -165,6 +167,25 @@ func spawnChildren() {
 	receive(unbuffered)
 }
 
+// What waits when the garbage collector has found something that nobody refers to.
+func startAfterCollection(abandon func(begun chan bool)) {
+	begun := make(chan bool, 1)
+
+	abandon(begun)
+	for len(begun) == 0 {
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+	}
+}
+
+//go:noinline
+func finalizeService(begun chan bool) {
+	runtime.SetFinalizer(&service{make(chan int)}, func(s *service) {
+		begun <- true
+		receive(s.requests)
+	})
+}
+
 func check(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -218,6 +239,10 @@ func startAll() {
 	}
 	go lockWrite()
 	time.AfterFunc(time.Millisecond, func() { receive(unbuffered) })
+	startAfterCollection(finalizeService)
+	for _, start := range newerKinds {
+		start()
+	}
 }
 
 func dump(path string) {
