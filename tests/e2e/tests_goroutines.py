@@ -86,11 +86,11 @@ def parse_goroutine(block):
     return dumped
 
 
-def dump(program):
-    """What the program itself says: {id: goroutine}."""
+def dump(program, phase="dump"):
+    """What the program itself says, in the file that the phase names: {id: goroutine}."""
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "dump")
-        program.phase(f"dump {path}")
+        program.phase(f"{phase} {path}")
         blocks = read_text(path).strip().split("\n\n")
     return {goroutine["id"]: goroutine for goroutine in map(parse_goroutine, blocks)}
 

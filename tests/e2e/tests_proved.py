@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Goroutines that the Go runtime itself has found to be leaked (Go 1.26 and later)."""
 
+import contextlib
 import os
 import re
-import tempfile
 
 from harness import Observer, Report, Skip, read_text, require
 from registry import test
-from tests_goroutines import (WORKLOADS, converted, differences, go_workload, goroutines,
-                              groups_of, parse_goroutine, release, run, versions)
+from tests_goroutines import (WORKLOADS, converted, differences, dump, go_workload, goroutines,
+                              groups_of, release, run, versions)
 
 PROVING = [version for version in versions() if version != "none" and release(version) >= (1, 26)]
 SOURCE = os.path.join(WORKLOADS, "proved", "main.go")
@@ -24,13 +24,16 @@ def lines():
     return found
 
 
-def prove(program):
-    """Lets the runtime look: what it says of all goroutines then, by their ids."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "dump")
-        program.phase(f"prove {path}")
-        blocks = read_text(path).strip().split("\n\n")
-    return {goroutine["id"]: goroutine for goroutine in map(parse_goroutine, blocks)}
+@contextlib.contextmanager
+def leaking_program(version):
+    """13 goroutines that the runtime can prove to be leaked, when asked, and 4 that it can not."""
+    if version == "none":
+        raise Skip("no Go 1.26 or newer is installed")
+    with go_workload("proved", version) as program:
+        for phase in ("leak 10", "lock 3", "hold 4"):
+            program.phase(phase)
+        yield program
+        program.end()
 
 
 def seen_of(program):
@@ -56,14 +59,10 @@ def findings(program):
 @test(over={version: version for version in PROVING or ["none"]})
 def proved_by_the_runtime(version):
     """They are marked, counted and chosen as the runtime's own dump says, at the same site."""
-    if version == "none":
-        raise Skip("no Go 1.26 or newer is installed")
-    with go_workload("proved", version) as program:
-        for phase in ("leak 10", "lock 3", "hold 4"):
-            program.phase(phase)
+    with leaking_program(version) as program:
         before = seen_of(program)
         require(not any("leaked" in g["state"] for g in before.values()), f"too early: {before}")
-        dumped = prove(program)
+        dumped = dump(program, "prove")
         seen = seen_of(program)
         wrong = differences(dumped, seen)
         require(not wrong, "\n  ".join(["not what the program says:", *wrong]))
@@ -76,18 +75,13 @@ def proved_by_the_runtime(version):
         require(groups.items() >= {15: 10, 3: 3, 4: 0}.items(), f"groups: {groups}")
         text = run("-p", program.pid)
         require(re.search(r"^15 \[chan send\] 1 on 0x[0-9a-f]+ 10 leaked$", text, re.M), text)
-        program.end()
 
 
 @test(over={version: version for version in PROVING or ["none"]})
 def proved_leaks(version):
     """Such a site leaks at once, one that the program may still wake does not."""
-    if version == "none":
-        raise Skip("no Go 1.26 or newer is installed")
-    with go_workload("proved", version) as program:
-        for phase in ("leak 10", "lock 3", "hold 4"):
-            program.phase(phase)
-        prove(program)
+    with leaking_program(version) as program:
+        dump(program, "prove")
         program.phase("lock 2")
         found = findings(program)
         for place, line in lines().items():
@@ -98,4 +92,3 @@ def proved_leaks(version):
         require("of some" in found[lines()["lock"]]["why"], f"lock: {found}")
         quiet = [f["verdict"] for line, f in found.items() if line not in lines().values()]
         require("leaking" not in quiet, f"others: {found}")
-        program.end()

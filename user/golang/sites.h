@@ -20,9 +20,8 @@ struct goroutine_site {
 	uint64_t object;    /* what most of them wait for, if most do for the same; else any */
 	uint64_t nr_object; /* how many do */
 	uint64_t votes;
-	uint64_t
-		nr_leaked; /* of how many the runtime itself has proved that nobody can wake them */
-	bool has_main;     /* the program's first goroutine is among them */
+	uint64_t nr_leaked; /* the runtime itself has proved that nobody can wake them */
+	bool has_main;      /* the program's first goroutine is among them */
 	uint32_t cohorts[LB_MAX_EPOCHS];
 
 	const char *state, *proof; /* as in struct site_count */
