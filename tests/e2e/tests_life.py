@@ -232,6 +232,31 @@ def two_observers():
         workload.end()
 
 
+def unwind_of(*workloads):
+    """What the unwind tables of these processes cost, watched by one observer."""
+    pids = ",".join(str(workload.pid) for workload in workloads)
+    with Observer(pid=pids) as observer:
+        observer.wait_ready()
+        for workload in workloads:
+            workload.phase("go")
+        report = observer.finish()
+    for workload in workloads:
+        check_expectations(report, workload, pid=workload.pid)
+    return report.document["unwind"]
+
+
+@test()
+def shared_tables():
+    """Two processes that run the same files need the unwind tables once."""
+    with Workload("apis") as one:
+        alone = unwind_of(one)
+    with Workload("apis") as one, Workload("apis") as other:
+        both = unwind_of(one, other)
+    print(f"alone: {alone}; both: {both}")
+    require(alone["tables"] > 1 and both["tables"] == alone["tables"] and
+            both["table_bytes"] == alone["table_bytes"], "tables are not shared")
+
+
 @test()
 def two_targets():
     """One observer of two processes keeps them apart."""
