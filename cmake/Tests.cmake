@@ -2,6 +2,8 @@
 # ctest labels: unit (no privileges), root (loads BPF), e2e (the whole program), style (checks of
 # the source), build (other compilers and instrumentation), fuzz.
 
+include(cmake/Go.cmake)
+
 set(LEAKBPF_TEST_DEFINITIONS
 	LEAKBPF_TESTS_DIR="${CMAKE_SOURCE_DIR}/tests" LEAKBPF_BUILD_DIR="${CMAKE_BINARY_DIR}")
 
