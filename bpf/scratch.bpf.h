@@ -27,8 +27,7 @@ struct lb_inflight {
 
 /* What a walk has recorded of its path (struct path in unwind.bpf.h). */
 struct lb_path {
-	__u64 bases_hash; /* of the words that tell where frames begin */
-	__u32 words, nr_returns, nr_bases;
+	__u32 words, nr_slots;
 	__u32 needs_bp; /* 1: a rule was based on the register's value */
 };
 

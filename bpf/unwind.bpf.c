@@ -4,10 +4,10 @@
  *
  * Three things make it cheap. The rule of a program counter is looked up once and then cached.
  * Stack words are read a window at a time. And a whole path is cached: when a thread comes to the
- * same place with the same stack pointer, the words that decided the last walk are hashed in one
- * go, and if the hash is the same the walk would be too: the first program counter and the stack
+ * same place with the same stack pointer, the words that decided the last walk are read in one go,
+ * and if they are what they were the walk would be the same: the first program counter and the stack
  * pointer fix where the next return address stands, its equal value fixes the next rule, and so
- * on; words of the stack that tell where a frame begins are hashed as well.
+ * on; words of the stack that tell where a frame begins are compared as well.
  *
  * Caches are shared by all CPUs without locks. A torn entry is never used: a rule is stored
  * next to its key xor itself, a path has a version that is odd while it is written (who finds it so
@@ -58,39 +58,28 @@ static __always_inline long path_word(struct unwind *unwind, __u64 address)
 	return word;
 }
 
-/* The return address that was read at @address decides the walk. There are fewer than PATH_SLOTS. */
-static __always_inline void path_record_return(struct unwind *unwind, __u64 address)
+/* The word @value that was read at @address decides the walk. */
+static __always_inline void path_record(struct unwind *unwind, __u64 address, __u64 value)
 {
 	long word = unwind->path ? path_word(unwind, address) : -1;
+	__u32 slot = unwind->walk->path.nr_slots;
 
 	if (word < 0 || !unwind->path)
 		return;
-	unwind->path->returns[unwind->walk->path.nr_returns & (PATH_SLOTS - 1)] = word;
-	unwind->walk->path.nr_returns++;
-}
-
-/* The word @value that was read at @address decides where a frame begins. */
-static __always_inline void path_record_base(struct unwind *unwind, __u64 address, __u64 value)
-{
-	struct lb_path *recorded = &unwind->walk->path;
-	long word = unwind->path ? path_word(unwind, address) : -1;
-
-	if (word < 0 || !unwind->path)
-		return;
-	if (recorded->nr_bases >= PATH_SLOTS) {
+	if (slot >= PATH_SLOTS) {
 		unwind->path = NULL;
 		return;
 	}
-	unwind->path->bases[recorded->nr_bases & (PATH_SLOTS - 1)] = word;
-	recorded->bases_hash += hash_term(value, recorded->nr_bases);
-	recorded->nr_bases++;
+	unwind->path->slots[slot] = word;
+	unwind->path->values[slot] = value;
+	unwind->walk->path.nr_slots = slot + 1;
 }
 
 /* A rule is based on bp: its value decides the walk. */
 static __always_inline void path_record_bp(struct unwind *unwind)
 {
 	if (unwind->bp_slot)
-		path_record_base(unwind, unwind->bp_slot, unwind->bp);
+		path_record(unwind, unwind->bp_slot, unwind->bp);
 	else
 		unwind->walk->path.needs_bp = 1;
 }
@@ -179,7 +168,7 @@ static __always_inline int read_base(struct unwind *unwind, __u64 address, __u64
 
 	if (window_peek(unwind->walk, address, &base))
 		return -1;
-	path_record_base(unwind, address, base);
+	path_record(unwind, address, base);
 	*ret_base = base;
 	return 0;
 }
@@ -270,7 +259,7 @@ static __always_inline long step_to(struct unwind *unwind, const struct caller *
 		return end_walk(unwind, LB_UNWIND_READ);
 	if (pc < TEXT_LOWEST)
 		return end_walk(unwind, LB_UNWIND_NO_MAPPING);
-	path_record_return(unwind, caller->cfa - 8);
+	path_record(unwind, caller->cfa - 8, pc);
 	if (caller->bp_at)
 		unwind->bp_slot = caller->bp_at;
 	unwind->bp = caller->bp_lost ? 0 : bp;
@@ -291,7 +280,7 @@ static __always_inline bool is_deepest(const struct unwind *unwind, __u32 rule)
 static __always_inline void push_frame(struct unwind *unwind)
 {
 	unwind->walk->frames[unwind->nr_frames & LB_MAX_FRAMES] = unwind->pc;
-	unwind->hash += hash_term(unwind->pc, unwind->nr_frames);
+	unwind->hash = hash_step(unwind->hash, unwind->pc);
 	unwind->nr_frames++;
 }
 
@@ -373,19 +362,31 @@ static __always_inline struct path *path_begin(struct path *path)
 	return path;
 }
 
+/* Repeats the first slot until the last step is full. */
+static __always_inline void path_fill(struct path *path, __u32 nr_slots)
+{
+	for (__u32 i = 0; i < PATH_STEP - 1; i++) {
+		__u32 slot = (nr_slots + i) & (PATH_SLOTS - 1);
+
+		if (slot % PATH_STEP == 0)
+			return;
+		path->slots[slot] = path->slots[0];
+		path->values[slot] = path->values[0];
+	}
+}
+
 /* Completes the entry, if the path could be recorded, and gives it back. */
 static __always_inline void path_end(const struct unwind *unwind, struct path *path, __u64 place)
 {
 	const struct lb_path *recorded = &unwind->walk->path;
 
 	if (unwind->path && unwind->end == LB_UNWIND_COMPLETE) {
-		path->hash = unwind->hash;
-		path->bases_hash =
-			bases_hash_with(recorded->bases_hash, recorded->needs_bp, unwind->walk->bp);
+		path_fill(path, recorded->nr_slots);
+		path->stack = unwind->walk->stack;
+		path->bp = unwind->walk->bp;
 		path->needs_bp = recorded->needs_bp;
 		path->words = recorded->words;
-		path->nr_returns = recorded->nr_returns;
-		path->nr_bases = recorded->nr_bases;
+		path->nr_slots = recorded->nr_slots;
 		path->place = place;
 	}
 	__sync_fetch_and_add(&path->version, 1);

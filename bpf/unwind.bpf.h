@@ -9,9 +9,9 @@
 
 #define RULE_CACHE_BITS 16
 #define PATH_CACHE_BITS 12
-#define PATH_SLOTS                                                                                 \
-	128 /* return addresses, and words that tell where frames begin, of a path at most */
-#define PATH_WORDS 2048 /* stack words that they may lie in: 16 KB */
+#define PATH_SLOTS      256  /* stack words that decide a path, at most */
+#define PATH_WORDS      2048 /* stack words that they may lie in: 16 KB */
+#define PATH_STEP       16   /* slots compared at a time: a path has a multiple of it */
 
 struct cached_rule {
 	__u64 key; /* of the place, xor rule */
@@ -26,18 +26,21 @@ struct rule_cache_map {
 };
 extern struct rule_cache_map rule_cache SEC(".maps");
 
-/* A walk that was complete, to be recognised. */
+/*
+ * A walk that was complete, to be recognised. A slot is a stack word that decided it, a return
+ * address or what tells where a frame begins: its place, in words from sp, and what it held. The last
+ * step is filled up with slots that repeat the first.
+ */
 struct path {
-	__u64 version;    /* odd: being written; path_begin() */
-	__u64 place;      /* where the walk started: pc, sp, process, generation; 0: no path */
-	__u64 hash;       /* of the frames */
-	__u64 bases_hash; /* of the words that tell where frames begin, and of bp if it was needed */
+	__u64 version; /* odd: being written; path_begin() */
+	__u64 place;   /* where the walk started: pc, sp, process, generation; 0: no path */
+	__u64 stack;   /* its id */
+	__u64 bp;      /* the frame pointer that it started with, if it was needed */
 	__u16 needs_bp;
 	__u16 words; /* stack words to read */
-	__u16 nr_returns;
-	__u16 nr_bases;
-	__u16 returns[PATH_SLOTS]; /* words, counted from sp, that hold the return addresses ... */
-	__u16 bases[PATH_SLOTS];   /* ... and those that tell where frames begin */
+	__u16 nr_slots;
+	__u16 slots[PATH_SLOTS];
+	__u64 values[PATH_SLOTS];
 };
 
 struct path_cache_map {
@@ -47,17 +50,6 @@ struct path_cache_map {
 	__type(value, struct path);
 };
 extern struct path_cache_map path_cache SEC(".maps");
-
-/*
- * What word @index of a sequence contributes to its hash: the sum of all. The terms do not depend on
- * each other, so that a processor works on several at once. The constants are those of SplitMix64.
- */
-static __always_inline __u64 hash_term(__u64 word, __u64 index)
-{
-	__u64 term = (word + index * 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL;
-
-	return (term ^ (term >> 32)) * 0x94d049bb133111ebULL;
-}
 
 /* The rule for @pc by its segment and table (rules.bpf.c); -1: no mapping. */
 long rule_lookup(__u64 pc);
@@ -124,12 +116,6 @@ static __always_inline int window_peek(struct lb_walk *walk, __u64 address, __u6
 static __always_inline __u64 path_version(struct path *path)
 {
 	return __sync_fetch_and_add(&path->version, 0);
-}
-
-/* The hash of the bases with that of @bp, the frame pointer that the walk began with. */
-static __always_inline __u64 bases_hash_with(__u64 bases_hash, bool needs_bp, __u64 bp)
-{
-	return needs_bp ? bases_hash + hash_term(bp, PATH_SLOTS) : bases_hash;
 }
 
 static __always_inline __u64 path_place(const struct lb_walk *walk, __u64 seed)
