@@ -169,6 +169,40 @@ def watch_redis(server, socket):
         require(not text_differences(server.pid), "breakpoints left in redis")
 
 
+# --- Python, whose small objects are not malloc's ---
+
+PYTHON = """
+import os, sys
+kept = []
+print("ready", os.getpid(), flush=True)
+for line in sys.stdin:
+    if line == "leak\\n":
+        kept += [bytes(100) for _ in range(5000)]
+    print("done", line.strip(), flush=True)
+    if line == "exit\\n":
+        sys.exit(0)
+"""
+
+
+@test(over={"own_heap": ("pymalloc", False), "malloc": ("malloc", True),
+            "malloc_debug": ("malloc_debug", True)})
+def python_objects(row):
+    """Objects in Python's own heap are not seen, and that is told; without that heap each is."""
+    allocator, is_seen = row
+    with Workload("python", "-c", PYTHON, path=sys.executable,
+                  env={"PYTHONMALLOC": allocator}) as program, \
+            Observer(pid=program.pid) as observer:
+        observer.wait_ready()
+        program.phase("leak")
+        report = observer.finish()
+        spots = report.document["targets"][0]["blind_spots"]
+        told = [spot for spot in spots if spot.startswith("Python's objects of up to 512 bytes")]
+        require(len(told) == (not is_seen), f"told: {spots}")
+        live = max((found["live_count"] for found in report.of("heap")), default=0)
+        require((live >= 5000) == is_seen, f"at most {live} blocks at a site")
+        program.end()
+
+
 # --- containers ---
 
 

@@ -231,6 +231,25 @@ static void test_nameless_allocator(void **state)
 	discovery_done(&found);
 }
 
+/* A language with a heap of its own is known by what it exports. */
+static void test_runtime_heap(void **state)
+{
+	const struct function python[] = { GLOBAL("PyObject_Malloc", 0, PUSH) };
+	const struct function local[] = { LOCAL("zend_mm_gc", 0, PUSH) };
+	const struct function php[] = { GLOBAL("zend_mm_gc", 0, PUSH) };
+	struct discovery found = look(FILE_DYNAMIC, python, ARRAY_SIZE(python));
+
+	(void)state;
+	assert_string_equal(found.runtime_heap->variable, "PYTHONMALLOC=malloc");
+	discovery_done(&found);
+	found = look(FILE_DYNAMIC, local, ARRAY_SIZE(local));
+	assert_null(found.runtime_heap);
+	discovery_done(&found);
+	found = look(FILE_DYNAMIC, php, ARRAY_SIZE(php));
+	assert_string_equal(found.runtime_heap->variable, "USE_ZEND_ALLOC=0");
+	discovery_done(&found);
+}
+
 static void test_prefixed_allocator(void **state)
 {
 	struct discovery found = LOOK(FILE_DYNAMIC, LOCAL("je_malloc", 0, PUSH),
@@ -433,6 +452,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_allocator),
 		cmocka_unit_test(test_not_an_allocator),
 		cmocka_unit_test(test_nameless_allocator),
+		cmocka_unit_test(test_runtime_heap),
 		cmocka_unit_test(test_prefixed_allocator),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_aliases),

@@ -250,6 +250,27 @@ static void missing_rights_are_told(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void variables_are_found_at_their_start(void **state)
+{
+	char *argv[] = { (char[]){ "sleep" }, (char[]){ "60" }, NULL };
+	char *environment[] = { (char[]){ "FIRST=1" }, (char[]){ "OTHER=NAME=2" },
+				(char[]){ "LAST=three" }, NULL };
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(posix_spawn(&pid, "/bin/sleep", NULL, NULL, argv, environment), 0);
+	for (int i = 0; i < 5000 && target_has_variable(pid, "FIRST=") != 1; i++)
+		usleep(1000); /* the kernel sets it last */
+	assert_int_equal(target_has_variable(pid, "FIRST=1"), 1);
+	assert_int_equal(target_has_variable(pid, "FIRST=2"), 0);
+	assert_int_equal(target_has_variable(pid, "NAME="), 0);
+	assert_int_equal(target_has_variable(pid, "LAST=thr"), 1);
+	assert_int_equal(target_has_variable(pid, "LAST=three and more"), 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(target_has_variable(pid, "FIRST="), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +283,7 @@ int main(void)
 		cmocka_unit_test(threads_are_refused_and_lead_to_their_process),
 		cmocka_unit_test(process_outlives_its_main_thread),
 		cmocka_unit_test(missing_rights_are_told),
+		cmocka_unit_test(variables_are_found_at_their_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -179,16 +179,6 @@ static int verify_places(const struct verifier *verifier, struct plan *plan,
 	return 0;
 }
 
-static bool environment_has(pid_t pid, const char *name)
-{
-	char path[64];
-	char *text __cleanup_string = NULL;
-	size_t len;
-
-	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
-	return io_read_file(path, 1 << 22, &text, &len) || memmem(text, len, name, strlen(name));
-}
-
 /*
  * Do the functions of @object that throw do so only when the kernel refuses memory? Others cannot
  * be foreseen: an allocator of the program's own, and tcmalloc when it was given a limit
@@ -199,7 +189,7 @@ static bool fails_with_kernel(pid_t pid, const struct object_plan *object)
 	if (!object->allocator || !strcmp(object->allocator, "custom"))
 		return false;
 	return strcmp(object->allocator, "tcmalloc") != 0 ||
-	       !environment_has(pid, "TCMALLOC_HEAP_LIMIT_MB=");
+	       target_has_variable(pid, "TCMALLOC_HEAP_LIMIT_MB=") == 0;
 }
 
 /* An exception cannot pass a probed return (bpf/limits.bpf.h). Where calls that may fail cannot be

@@ -39,6 +39,17 @@ static const char *const complaints[] = {
 static const char *const complainers[] = { "jemalloc", "mimalloc", "tcmalloc" };
 _Static_assert(ARRAY_SIZE(complaints) == ARRAY_SIZE(complainers), "one each");
 
+static const struct runtime_heap runtime_heaps[] = {
+	/* CPython 3.6-3.13, Objects/obmalloc.c; also with the values that begin so (malloc_debug) */
+	{ "PyObject_Malloc", "Python's objects of up to 512 bytes", "PYTHONMALLOC=malloc" },
+	/* PHP 7-8, Zend/zend_alloc.c */
+	{ "zend_mm_gc", "what PHP scripts allocate", "USE_ZEND_ALLOC=0" },
+	{ "rb_newobj_of", "Ruby's objects", NULL },                    /* Ruby 2-3, gc.c */
+	{ "_ZN2v87Isolate8AllocateEv", "JavaScript's objects", NULL }, /* V8, v8-isolate.h */
+	{ "JNI_CreateJavaVM", "Java's objects", NULL },                /* jni.h */
+	{ "coreclr_initialize", "the objects of .NET", NULL },         /* coreclrhost.h */
+};
+
 struct candidate {
 	const struct call *call;
 	const char *symbol; /* the image's */
@@ -54,6 +65,7 @@ struct gathering {
 	size_t nr_candidates, capacity;
 	bool marks[ARRAY_SIZE(marks)];
 	bool calls_go;
+	const struct runtime_heap *runtime_heap;
 };
 
 static void gathering_done(struct gathering *gathering)
@@ -77,6 +89,9 @@ static int gather(const struct symbol *symbol, void *context)
 	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
 		if (strcmp(symbol->name, marks[i].symbol) == 0)
 			gathering->marks[i] = true;
+	for (size_t i = 0; symbol->is_global && i < ARRAY_SIZE(runtime_heaps); i++)
+		if (strcmp(symbol->name, runtime_heaps[i].symbol) == 0)
+			gathering->runtime_heap = &runtime_heaps[i];
 	/* Go src/runtime/cgo/asm_amd64.s (1.23), likewise for other processors */
 	if (strcmp(symbol->name, "crosscall2") == 0)
 		gathering->calls_go = true;
@@ -327,6 +342,7 @@ static int discover_into(struct image *image, struct discovery *discovery)
 		return err;
 	discovery->is_go = image_is_go(image);
 	discovery->has_c = discovery->is_go && gathering.calls_go;
+	discovery->runtime_heap = gathering.runtime_heap;
 	if (group_allocates(&gathering, NULL))
 		discovery->allocator = plain_allocator(&gathering);
 	discovery->prefixed_allocator = prefixed_allocator(&gathering);

@@ -14,6 +14,14 @@ struct unplaced {
 	int error;    /* of placement_find() */
 };
 
+/* A language runtime that carves the objects of its programs out of mappings of its own. */
+struct runtime_heap {
+	const char *symbol;  /* a function that it exports */
+	const char *objects; /* what lies there */
+	const char
+		*variable; /* NAME=VALUE in the environment with which it calls malloc; or NULL */
+};
+
 struct discovery {
 	bool is_go;
 	bool has_c;                     /* a Go program that C code is part of */
@@ -24,6 +32,7 @@ struct discovery {
 	const char *allocator;          /* of the plain names; NULL: it does not define malloc */
 	const char *prefixed_allocator; /* of the prefixed ones; NULL: none */
 	const char *nameless_allocator; /* linked in without its symbols; NULL: none is known */
+	const struct runtime_heap *runtime_heap; /* NULL: none is known */
 	struct site_probe *probes;
 	size_t nr_probes, capacity;
 	struct unplaced *unplaced;

@@ -253,6 +253,21 @@ static int add_go_gaps(struct building *building, const struct discovery *discov
 	return err;
 }
 
+/* Tells that objects of a language are not seen, unless the process was started without its heap. */
+static int add_runtime_heap(struct building *building, const char *path,
+			    const struct runtime_heap *heap)
+{
+	if (!heap || !wants(building, LB_KIND_HEAP) ||
+	    (heap->variable && target_has_variable(building->pid, heap->variable) == 1))
+		return 0;
+	return plan_add_blind_spot(
+		&building->plan,
+		"%s lie in mappings that %s makes: a leak of them shows at most as a mapping%s%s%s",
+		heap->objects, path, heap->variable ? "; with " : "",
+		heap->variable ? heap->variable : "",
+		heap->variable ? " in its environment each object is seen" : "");
+}
+
 /* Takes in one mapped file. */
 static int add_file(struct building *building, const struct mapping *mapping)
 {
@@ -284,6 +299,8 @@ static int add_file(struct building *building, const struct mapping *mapping)
 			"%s seems to hold %s without its symbols: the blocks that "
 			"it hands out are not seen, only its mappings",
 			mapping->path, discovery->nameless_allocator);
+	if (!err)
+		err = add_runtime_heap(building, mapping->path, discovery->runtime_heap);
 	if (!err && discovery->is_go)
 		err = add_go_gaps(building, discovery, mapping->path);
 	if (!err)

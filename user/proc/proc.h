@@ -17,6 +17,9 @@ int target_open(pid_t pid, struct target *ret_target, struct error *error);
 /* The same process still runs (same start time)? */
 bool target_is_alive(const struct target *target);
 void target_done(struct target *target);
+/* Was process @pid started with an environment variable that begins with @start ("NAME=VALUE")?
+ * 1 yes, 0 no, -errno: its environment can not be read. */
+int target_has_variable(pid_t pid, const char *start);
 
 /* --- maps.c --- */
 struct mapping {

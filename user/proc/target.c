@@ -13,6 +13,7 @@
 #include "proc/stat.h"
 
 #define KERNEL_COMM_CHARS 15 /* kernel include/linux/sched.h: TASK_COMM_LEN - 1 */
+#define ENVIRONMENT_MAX   (4U << 20)
 
 static int check_thread(pid_t pid, struct error *error)
 {
@@ -159,4 +160,24 @@ void target_done(struct target *target)
 	free_strings(target->allocators, target->nr_allocators);
 	free_strings(target->blind_spots, target->nr_blind_spots);
 	*target = (struct target){ 0 };
+}
+
+int target_has_variable(pid_t pid, const char *start)
+{
+	char *text __cleanup_string = NULL;
+	const char *end, *variable;
+	char path[64];
+	size_t len;
+	int err;
+
+	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
+	err = io_read_file(path, ENVIRONMENT_MAX, &text, &len);
+	if (err)
+		return err;
+	end = text + len;
+	for (variable = text; variable < end; variable += strnlen(variable, end - variable) + 1)
+		if ((size_t)(end - variable) >= strlen(start) &&
+		    !memcmp(variable, start, strlen(start)))
+			return 1;
+	return 0;
 }
