@@ -35,6 +35,7 @@ import tests_record  # noqa: F401
 import tests_scheduler  # noqa: F401
 import tests_screen  # noqa: F401
 import tests_servers  # noqa: F401
+import tests_spinning  # noqa: F401
 import tests_timers  # noqa: F401
 import tests_traceback  # noqa: F401
 import tests_zoo  # noqa: F401

@@ -115,11 +115,10 @@ def catalogue(version):
 
 
 def lines_of_spin():
-    """From the line that declares the function to the marked one: whether the one where it started
-    or the one where it is gets shown depends on whether its stack could be read."""
+    """From the "for" before the marked line to the "default" behind it: wherever in the loop it was
+    most often."""
     (marked,) = marked_lines()["spin"]
-    source = read_text(os.path.join(FOLDER, "leaks.go")).split("\n")
-    return range(source.index("func spin() {") + 1, marked + 2)
+    return range(marked - 1, marked + 4)
 
 
 @test("catalogue_spin", timeout=90, over=oldest_and_newest())

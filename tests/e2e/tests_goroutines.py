@@ -476,14 +476,3 @@ def deadlock_rwmutex(version):
     ring_at(watch_stuck(version, "reader", seconds=11), "rewrite", "lookUp")
     ring_at(watch_stuck(version, "writer", seconds=11), "rewrite", "enter")
     ring_at(watch_stuck(version, "object", seconds=11), "(*store).refill", "(*store).inspect")
-
-
-@test("goroutine_spinning", timeout=90, over=MARKED)
-def spinning(version):
-    """A busy select with default: suspect, at the function that runs, never leaking."""
-    report = watch_stuck(version, "spin", seconds=11)
-    (finding,) = [f for f in report.of("goroutine") if f["state"] == "spinning"]
-    require(finding["verdict"] == "suspect" and finding["stack"][0]["function"] == "main.poll" and
-            re.match(r"goroutine \d+ has been running in main.poll for \d+ s", finding["why"]),
-            f"{finding}")
-    require(not report.flagged(), f"flagged: {report.flagged()}")

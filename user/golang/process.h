@@ -94,6 +94,12 @@ const char *names_intern_labels(struct golang *golang, const char *labels);
 /* Reads the stacks of the pending ones. 0 or -errno when the process can not be read any more. */
 int stacks_read(struct golang *golang);
 
+/* --- running.c --- */
+/* Where goroutines are that began with the function at @start, by the @samples; no goexit and no go
+ * statement. NULL: too few samples are theirs. */
+const struct stack *running_stack(struct golang *golang, struct cpu_samples *samples,
+				  uint64_t start);
+
 /* --- scan.c --- */
 /* What the tracked one has for a stack pointer and program counter; false: it is running. */
 bool g_stopped_at(const struct g *g, uint64_t *ret_sp, uint64_t *ret_pc);

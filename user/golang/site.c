@@ -2,6 +2,7 @@
 /* One site: what makes it the same, and the stack that is shown of it. */
 #include "golang/sites.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,9 +87,33 @@ static int copy_stack(struct goroutine_watch *watch, const struct goroutine *gor
 	return 0;
 }
 
+int site_copy_stack(const struct goroutine_site *site, const struct stack *stack,
+		    struct stack *copy)
+{
+	const struct frame *last =
+		site->stack.nr_frames ? &site->stack.frames[site->stack.nr_frames - 1] : NULL;
+	bool has_creator =
+		last && last->function && !strncmp(last->function, CREATED_BY, strlen(CREATED_BY));
+	struct frame *frames = calloc(stack->nr_frames + 1, sizeof(*frames));
+
+	if (!frames)
+		return -ENOMEM;
+	memcpy(frames, stack->frames, stack->nr_frames * sizeof(*frames));
+	if (has_creator)
+		frames[stack->nr_frames] = *last;
+	free(copy->frames);
+	*copy = (struct stack){
+		.id = site->id,
+		.frames = frames,
+		.nr_frames = stack->nr_frames + has_creator,
+	};
+	return 0;
+}
+
 static void site_free(struct goroutine_site *site)
 {
 	free(site->stack.frames);
+	free(site->running.frames);
 	free(site);
 }
 

@@ -221,6 +221,7 @@ struct goroutine_watch *goroutine_watch_free(struct goroutine_watch *watch)
 {
 	if (!watch)
 		return NULL;
+	spinning_done(watch);
 	sites_free(watch);
 	free(watch->members);
 	golang_free(watch->golang);
@@ -243,7 +244,9 @@ const struct stack *goroutine_watch_stack(const struct goroutine_watch *watch, u
 {
 	const struct goroutine_site *site = site_find(watch, id);
 
-	return site ? &site->stack : NULL;
+	if (!site)
+		return NULL;
+	return site->spinning[0] && site->running.nr_frames ? &site->running : &site->stack;
 }
 
 /* --- as a part of a snapshot --- */

@@ -25,8 +25,9 @@ struct goroutine_site {
 	uint32_t cohorts[LB_MAX_EPOCHS];
 
 	const char *state, *proof; /* as in struct site_count */
-	const char *ring;   /* the sentence when it was found in a ring of mutexes; NULL: never */
-	char spinning[256]; /* sentence on one that never waits; "": none */
+	const char *ring;     /* the sentence when it was found in a ring of mutexes; NULL: never */
+	char spinning[256];   /* sentence on one that never waits; "": none */
+	struct stack running; /* where that one is, by samples; frames owned; none: not known */
 	uint64_t named_object; /* is told in the state */
 	const char *named_state;
 	struct goroutine_site *next; /* in its bucket */
@@ -53,9 +54,10 @@ struct goroutine_watch {
 	struct goroutine_site *buckets[NR_SITE_BUCKETS]; /* by id */
 	struct goroutine_member *members;                /* sorted by address */
 	size_t nr_members;
-	bool has_cohorts;        /* epochs were asked for in the last poll */
-	size_t nr_named;         /* texts that were made for states and proofs */
-	uint64_t opened, closed; /* of all sites, those that are forgotten too */
+	struct cpu_samples *samples; /* since the last poll; NULL: none */
+	bool has_cohorts;            /* epochs were asked for in the last poll */
+	size_t nr_named;             /* texts that were made for states and proofs */
+	uint64_t opened, closed;     /* of all sites, those that are forgotten too */
 };
 
 /* --- site.c --- */
@@ -64,6 +66,9 @@ struct goroutine_site *site_find(const struct goroutine_watch *watch, uint64_t i
 /* The site of @goroutine, found or made; when there are too many, one for all others. NULL: out of
  * memory. */
 struct goroutine_site *site_of(struct goroutine_watch *watch, const struct goroutine *goroutine);
+/* Makes @copy of the frames @stack of goroutines at @site, with its go statement. 0 or -ENOMEM. */
+int site_copy_stack(const struct goroutine_site *site, const struct stack *stack,
+		    struct stack *copy);
 /* Forgets sites that have been empty for long; when there are many, all that are empty. */
 void sites_forget(struct goroutine_watch *watch, uint64_t now_ns);
 void sites_free(struct goroutine_watch *watch);
@@ -81,5 +86,6 @@ void deadlocks_find(struct goroutine_watch *watch, const struct goroutine_list *
 
 /* --- spinning.c: goroutines that never wait. --- */
 void spinning_find(struct goroutine_watch *watch, uint64_t now_ns);
+void spinning_done(struct goroutine_watch *watch);
 
 #endif

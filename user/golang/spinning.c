@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "golang/process.h"
 #include "golang/sites.h"
 
 #define SPIN_NS     (5 * NSEC_PER_SEC)
@@ -94,6 +95,42 @@ static bool has_runner(const struct goroutine_watch *watch)
 	return false;
 }
 
+static void forget_place(struct goroutine_site *site)
+{
+	free(site->running.frames);
+	site->running = (struct stack){ 0 };
+}
+
+/* Finds out where those are that never wait, by samples between the last poll and this one; while
+ * that is not known of all, more are taken until the next poll. */
+static void find_places(struct goroutine_watch *watch)
+{
+	bool unknown = false;
+
+	for (size_t i = 0; i < watch->nr_sites; i++) {
+		struct goroutine_site *site = watch->sites[i];
+		const struct stack *found = NULL;
+
+		if (!site->spinning[0])
+			forget_place(site);
+		if (!site->spinning[0] || site->running.nr_frames || !site->stack.nr_frames)
+			continue;
+		if (watch->samples)
+			found = running_stack(watch->golang, watch->samples,
+					      site->stack.frames[0].address);
+		if (!found || site_copy_stack(site, found, &site->running))
+			unknown = true;
+	}
+	watch->samples = cpu_samples_stop(watch->samples);
+	if (unknown)
+		watch->samples = cpu_samples_start(watch->pid);
+}
+
+void spinning_done(struct goroutine_watch *watch)
+{
+	watch->samples = cpu_samples_stop(watch->samples);
+}
+
 void spinning_find(struct goroutine_watch *watch, uint64_t now_ns)
 {
 	uint64_t cpu_ns =
@@ -109,6 +146,8 @@ void spinning_find(struct goroutine_watch *watch, uint64_t now_ns)
 		if (is_spinning(member, cpu_ns, now_ns) && !member->site->spinning[0])
 			describe(member->site, member, now_ns);
 	}
+	if (watch->golang)
+		find_places(watch);
 }
 
 const char *goroutine_watch_spinning(const struct goroutine_watch *watch, uint64_t id)

@@ -88,6 +88,23 @@ struct memory_left {
 /* What process @pid may still take. 0 or -errno. */
 int memory_left(pid_t pid, struct memory_left *ret_left);
 
+/* --- cpu_samples.c --- */
+/* What a thread did at one moment. */
+struct cpu_sample {
+	uint64_t pc, sp;
+	const uint8_t *stack; /* from sp on */
+	size_t stack_len;
+};
+typedef void (*cpu_sample_visitor)(const struct cpu_sample *sample, void *context);
+struct cpu_samples;
+/* Samples from now on those threads of process @pid that run now, some at most. NULL: none runs, or
+ * the kernel does not let us. */
+struct cpu_samples *cpu_samples_start(pid_t pid);
+/* Shows the first samples of each thread to @visit. */
+void cpu_samples_visit(struct cpu_samples *samples, cpu_sample_visitor visit, void *context);
+/* Ends it; returns NULL. */
+struct cpu_samples *cpu_samples_stop(struct cpu_samples *samples);
+
 /* --- group.c --- */
 /* Is the file nobody's to repair: the C library, a language's, an allocator? */
 bool module_is_library(const char *path);

@@ -14,6 +14,7 @@
 //	stuck held       readers and writers of a lock that somebody holds for ever
 //	stuck queued     some that wait for one who waits for such a lock, all of one object
 //	stuck spin       a select with default that takes a whole CPU
+//	stuck nested     the same, some calls further in
 //	stuck busy       workers that change between two waits all the time
 //
 // It says "ready PID" and ends with its input.
@@ -304,6 +305,34 @@ func poll() {
 	}
 }
 
+type inbox struct{ items chan int }
+
+//go:noinline
+func (q *inbox) take() (int, bool) {
+	select {
+	case item := <-q.items:
+		return item, true
+	default:
+		return 0, false
+	}
+}
+
+//go:noinline
+func (q *inbox) drain() {
+	for {
+		if _, ok := q.take(); ok { // LEAK drain
+			return
+		}
+	}
+}
+
+func consume(q *inbox) {
+	for {
+		q.drain() // LEAK consume
+		time.Sleep(pause)
+	}
+}
+
 func worker(in, out chan int) {
 	for value := range in {
 		time.Sleep(short)
@@ -353,6 +382,8 @@ func main() {
 		queue()
 	case "spin":
 		go poll()
+	case "nested":
+		go consume(&inbox{make(chan int)})
 	case "busy":
 		go churn()
 	}

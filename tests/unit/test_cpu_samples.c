@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Samples of a thread of this program that runs in a known function. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+#include <unistd.h>
+
+#include "proc/proc.h"
+
+#define PATTERN 0x5a17c0de5a17c0deULL
+#define BURN_NS (NSEC_PER_SEC / 4)
+
+struct found {
+	size_t nr, nr_in_order;
+	uint64_t marked_at;
+};
+
+/* Takes CPU time, with a pattern on its stack; returns where that was. */
+static __attribute__((noinline)) uint64_t burn(void)
+{
+	volatile uint64_t marks[4] = { PATTERN, PATTERN, PATTERN, PATTERN };
+	uint64_t end_ns = clock_monotonic_ns() + BURN_NS;
+
+	while (clock_monotonic_ns() < end_ns)
+		marks[0] = marks[1];
+	return (uint64_t)(uintptr_t)&marks[1];
+}
+
+/* The sample's bytes are those of the stack: the pattern is where burn() has it. */
+static void look(const struct cpu_sample *sample, void *context)
+{
+	struct found *found = context;
+	uint64_t word = 0, offset = found->marked_at - sample->sp;
+
+	found->nr++;
+	if (found->marked_at >= sample->sp && offset + sizeof(word) <= sample->stack_len)
+		memcpy(&word, sample->stack + offset, sizeof(word));
+	found->nr_in_order += word == PATTERN && sample->pc > 4096;
+}
+
+static void samples_hold_the_stack(void **state)
+{
+	struct cpu_samples *samples = cpu_samples_start(getpid());
+	struct found found = { 0 };
+
+	(void)state;
+	if (!samples) {
+		print_message("the kernel does not let this process sample its threads\n");
+		skip();
+	}
+	found.marked_at = burn();
+	cpu_samples_visit(samples, look, &found);
+	assert_null(cpu_samples_stop(samples));
+	assert_in_range(found.nr, 5, 31);
+	assert_true(found.nr_in_order * 10 >= found.nr * 8);
+}
+
+static void processes_that_are_gone_have_none(void **state)
+{
+	(void)state;
+	assert_null(cpu_samples_start(0x3fffffff));
+	assert_null(cpu_samples_stop(NULL));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(samples_hold_the_stack),
+		cmocka_unit_test(processes_that_are_gone_have_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
