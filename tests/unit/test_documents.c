@@ -260,21 +260,16 @@ static void a_page_has_so_many_findings(void **state)
 	free(many);
 }
 
-/* A sum has no width of its own, but its verdict holds for the sites in it. */
+/* A sum stands for its largest site, as trend/ tells it, and its verdict holds for the others in it. */
 static void sums_colour_their_sites(void **state)
 {
 	const struct finding sites[] = {
 		{ .site = { .key = { 8, LB_KIND_HEAP, 1 },
 			    .group = 5,
-			    .live_count = 2,
-			    .live_bytes = 2048 },
-		  .nr_stacks = 2,
-		  .verdict = VERDICT_LEAKING },
-		{ .site = { .key = { 8, LB_KIND_HEAP, 1 },
-			    .group = 5,
 			    .live_count = 1,
 			    .live_bytes = 1024 },
-		  .nr_stacks = 1,
+		  .nr_stacks = 2,
+		  .verdict = VERDICT_LEAKING,
 		  .stack = &stack_a },
 		{ .site = { .key = { 8, LB_KIND_HEAP, 2 },
 			    .group = 5,

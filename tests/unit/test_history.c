@@ -42,6 +42,7 @@ static void findings_are_sorted_and_bounded(void **state)
 	struct watch_site *sites[4];
 	struct finding *findings = NULL;
 	size_t counts[VERDICT_LEAKING + 1], nr = 0, i;
+	const uint32_t own = 1, other = 2;
 	double low, high;
 	int poll;
 
@@ -64,7 +65,9 @@ static void findings_are_sorted_and_bounded(void **state)
 	assert_int_equal(counts[VERDICT_GROWING], 2);
 	assert_int_equal(counts[VERDICT_LEAKING] + counts[VERDICT_SUSPECT], 0);
 	assert_int_equal(counts[VERDICT_STABLE], 2);
-	assert_near(trend_growth_bytes_per_s(watch->trend, &low, &high), 60 * 64, 0.5);
+	assert_near(trend_growth_bytes_per_s(watch->trend, &other, 1, &low, &high), 0, 0.5);
+	assert_near(trend_growth_bytes_per_s(watch->trend, &own, 1, &low, &high), 60 * 64, 0.5);
+	assert_near(trend_growth_bytes_per_s(watch->trend, NULL, 0, &low, &high), 60 * 64, 0.5);
 	assert_true(low > 50 * 64 && low < 60 * 64 && high > 60 * 64 && high < 70 * 64);
 }
 

@@ -2,10 +2,12 @@
 #include "cmd/cmd.h"
 
 #include <argp.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/base.h"
 
@@ -59,12 +61,25 @@ static int unknown_command(const char *name)
 	return EXIT_USAGE;
 }
 
+/* Makes sure that no file that is opened later becomes standard input, output or error. */
+static void open_standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int cmd_main(int argc, char **argv)
 {
 	char title[64] = "leakbpf";
 	const struct command *command;
 
 	argp_err_exit_status = EXIT_USAGE;
+	open_standard_files();
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2 || argv[1][0] == '-') {
 		command = &commands[0];

@@ -162,6 +162,7 @@ int launch_start(char *const *argv, struct launch *ret_launch, struct error *err
 
 	if (pipe2(fds, O_CLOEXEC))
 		return cannot_start(error, -errno, argv[0]);
+	signal(SIGCHLD, SIG_DFL); /* ignored, the kernel would keep its status from us */
 	launch.pid = fork();
 	if (launch.pid == 0)
 		become(argv, fds[1]);
@@ -213,7 +214,9 @@ int launch_next(struct launch *launch, struct error *error)
 
 static bool has_ended(struct launch *launch)
 {
-	if (!launch->ended && waitpid(launch->pid, &launch->status, WNOHANG) == launch->pid)
+	pid_t pid = launch->ended ? 0 : waitpid(launch->pid, &launch->status, WNOHANG);
+
+	if (pid == launch->pid || (pid < 0 && errno == ECHILD))
 		launch->ended = true;
 	return launch->ended;
 }

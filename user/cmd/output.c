@@ -112,9 +112,22 @@ static int write_file(const char *path, output_writer *write, const void *what)
 	return code;
 }
 
+/* A program that was started may have made standard output, which it shares, return when it is full. */
+static void make_blocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0 && (flags & O_NONBLOCK))
+		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+}
+
 int output_write_by(const char *path, output_writer *write, const void *what, struct error *error)
 {
-	int code = is_stdout(path) ? write(stdout, what) : write_file(path, write, what);
+	int code;
+
+	if (is_stdout(path))
+		make_blocking(STDOUT_FILENO);
+	code = is_stdout(path) ? write(stdout, what) : write_file(path, write, what);
 
 	if (!code || code == -EPIPE)
 		return code;

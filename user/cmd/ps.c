@@ -252,14 +252,17 @@ static void add_number(struct buf *text, int width, long number)
 static void add_row(struct buf *text, const struct process_row *row)
 {
 	const struct target *target = &row->target;
-	const char *runtime = target->runtime == RUNTIME_GO ? "go" : "native";
+	struct buf runtime __cleanup_buf = { 0 };
 
+	text_clean(&runtime, target->go_version              ? target->go_version
+			     : target->runtime == RUNTIME_GO ? "go"
+							     : "native");
 	buf_printf(text, "%8d %8.1f MiB ", (int)target->pid,
 		   (double)row->rss_bytes / BYTES_PER_MIB);
 	add_number(text, 7, row->nr_threads);
 	add_number(text, 6, row->nr_fds);
 	add_number(text, 10, row->nr_goroutines);
-	buf_printf(text, " %-10s %-16s ", target->go_version ? target->go_version : runtime,
+	buf_printf(text, " %-10s %-16s ", runtime.data ? runtime.data : "?",
 		   row->allocators ? row->allocators : "-");
 	text_clean(text, target->exe ? target->exe : target->comm);
 	if (row->path) {

@@ -199,19 +199,33 @@ static void tell_poll(const struct session *session, const struct snapshot *snap
 		(uintmax_t)record_bytes(writer));
 }
 
+/* Who also reports goes on without the recording; recording_end() tells of it again. */
+static int give_up(struct session *session, int code, struct error *error)
+{
+	struct recording *recording = session->recording;
+	struct error lost = { 0 };
+
+	if (session->options->record_only)
+		return cannot_record(error, code, recording->path);
+	cannot_record(&lost, code, recording->path);
+	log_write(LOG_NORMAL, "%s; the watch goes on", lost.text);
+	recording->writer = record_writer_free(recording->writer);
+	return 0;
+}
+
 int recording_append(struct session *session, const struct snapshot *snapshot, struct error *error)
 {
 	struct record_poll poll;
 	int code;
 
-	if (!session->recording)
+	if (!session->recording || !session->recording->writer)
 		return 0;
 	poll = poll_of(session, snapshot);
 	code = add_stacks(session, snapshot);
 	if (!code)
 		code = record_append(session->recording->writer, &poll);
 	if (code)
-		return cannot_record(error, code, session->recording->path);
+		return give_up(session, code, error);
 	tell_poll(session, snapshot);
 	return 0;
 }
@@ -219,8 +233,13 @@ int recording_append(struct session *session, const struct snapshot *snapshot, s
 int recording_end(struct session *session, struct error *error)
 {
 	struct recording *recording = session->recording;
-	int code = recording ? record_finish(recording->writer) : 0;
+	int code;
 
+	if (!recording)
+		return 0;
+	if (!recording->writer)
+		return error_set(error, -EIO, "'%s' has not all of the watch", recording->path);
+	code = record_finish(recording->writer);
 	return code ? cannot_record(error, code, recording->path) : 0;
 }
 

@@ -116,8 +116,8 @@ static struct report report_of(const struct replay *replay, const struct judged 
 		if (kind_has_bytes((enum lb_kind)poll->snapshot->sites[i].key.kind))
 			report.live_bytes += poll->snapshot->sites[i].live_bytes;
 	}
-	report.outlook.growth = trend_growth_bytes_per_s(judged->trend, &report.outlook.growth_low,
-							 &report.outlook.growth_high);
+	report.outlook.growth = trend_growth_bytes_per_s(
+		judged->trend, NULL, 0, &report.outlook.growth_low, &report.outlook.growth_high);
 	trend_count(judged->trend, report.verdicts);
 	for (size_t i = 0; i <= VERDICT_LEAKING; i++) {
 		report.verdicts[i] -= judged->nr_suppressed[i];
@@ -129,7 +129,7 @@ static struct report report_of(const struct replay *replay, const struct judged 
 static int report_file(const struct report_command *command, struct error *error)
 {
 	const struct options *options = &command->options;
-	bool all = options->all_sites || report_is_profile(options->format);
+	bool all = options->all_sites || options->filter || report_is_profile(options->format);
 	struct report_options look = screen_report_options(options);
 	struct replay replay __cleanup_of(replay) = { 0 };
 	struct judged judged __cleanup_of(judged) = { 0 };

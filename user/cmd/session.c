@@ -290,24 +290,6 @@ double session_seconds(const struct session *session)
 	return (double)(clock_monotonic_ns() - session->start_ns) / (double)NSEC_PER_SEC;
 }
 
-/* How long memory lasts; of several processes, for the one that has the least left. */
-static struct outlook outlook_of(const struct session *session)
-{
-	struct outlook outlook = { 0 };
-	struct memory_left left;
-
-	for (size_t i = 0; i < session->nr_targets; i++) {
-		if (session->targets[i].exited || memory_left(session->targets[i].pid, &left) ||
-		    (outlook.left_bytes && outlook.left_bytes <= left.bytes))
-			continue;
-		outlook.left_bytes = left.bytes;
-		outlook.by_group = left.by_group;
-	}
-	outlook.growth =
-		trend_growth_bytes_per_s(session->trend, &outlook.growth_low, &outlook.growth_high);
-	return outlook;
-}
-
 struct report session_report(const struct session *session)
 {
 	struct report report = {

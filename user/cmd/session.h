@@ -120,6 +120,10 @@ void confirm_step(struct session *session, uint64_t budget_ns);
 /* Adds the answers to the sites. */
 void confirm_apply(struct confirm *confirm, struct snapshot *snapshot);
 
+/* --- outlook.c --- */
+/* When memory runs out first, for some of the processes or all. */
+struct outlook outlook_of(const struct session *session);
+
 /* --- gowatch.c: the goroutines of targets that have a Go runtime --- */
 struct gowatch *gowatch_new(void); /* NULL: out of memory */
 struct gowatch *gowatch_free(struct gowatch *gowatch);

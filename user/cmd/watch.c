@@ -57,13 +57,16 @@ static void tell_progress(const char *what, const struct target *target)
 /* From now on signals are read, not suffered. Returns the descriptor. */
 static int open_signals(void)
 {
+	struct sigaction hangup;
 	sigset_t set;
 	int fd;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	/* nohup(1) ignores it, which a blocked signal would not be */
+	if (sigaction(SIGHUP, NULL, &hangup) != 0 || hangup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGWINCH);
 	sigaddset(&set, SIGTSTP);
@@ -153,10 +156,15 @@ static int screen_result(int code, struct error *error)
 /* On the normal screen; the table is back at once when the report is somewhere else. */
 static int report_now(struct watch *watch, struct error *error)
 {
-	int code = write_report(watch, error);
+	struct error lost = { 0 };
+	int code = write_report(watch, &lost);
 
-	if (code || !watch->options->output)
+	if (code == -EPIPE)
 		return code;
+	if (code)
+		log_write(LOG_NORMAL, "%s; the watch goes on", lost.text);
+	if (!watch->options->output)
+		return 0;
 	return screen_result(screen_draw(&watch->screen), error);
 }
 
@@ -196,11 +204,25 @@ static int handle_keys(struct watch *watch, struct error *error)
 	return screen_result(code, error);
 }
 
+/* Is there a result that does not go to standard output? */
+static bool has_other_result(const struct options *options)
+{
+	return options->check || options->record ||
+	       (options->output && strcmp(options->output, "-") != 0);
+}
+
+/* Who only loses the lines of the polls goes on without them. */
 static int show(struct watch *watch, struct error *error)
 {
 	struct report report = session_report(&watch->session);
+	int code = screen_show(&watch->screen, &report);
 
-	return screen_result(screen_show(&watch->screen, &report), error);
+	if (!code || watch->screen.mode != SCREEN_LINES || !has_other_result(watch->options))
+		return screen_result(code, error);
+	log_write(LOG_NORMAL, "cannot write to standard output: %s; polls are not shown any more",
+		  strerror(-code));
+	watch->screen.mode = SCREEN_NONE;
+	return 0;
 }
 
 static int poll_once(struct watch *watch, struct error *error)

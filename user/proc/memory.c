@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "proc/proc.h"
 
@@ -72,8 +73,9 @@ static void group_left(const char *folder, const struct group_files *files,
 {
 	char *text __cleanup_string = NULL;
 	uint64_t limit, usage, cache = 0, room;
+	struct stat status;
 
-	if (!read_number(folder, files->limit, &limit) ||
+	if (stat(folder, &status) || !read_number(folder, files->limit, &limit) ||
 	    !read_number(folder, files->usage, &usage))
 		return;
 	if (!read_text(folder, "memory.stat", &text))
@@ -84,6 +86,7 @@ static void group_left(const char *folder, const struct group_files *files,
 		return;
 	left->bytes = room;
 	left->by_group = true;
+	left->group = (uint64_t)status.st_dev << 48 ^ status.st_ino;
 }
 
 /* The group and all above it, up to where its hierarchy is mounted. */

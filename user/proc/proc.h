@@ -82,7 +82,8 @@ int symbolizer_stack(struct symbolizer *symbolizer, pid_t pid, uint64_t id, cons
 /* What is left until memory runs out. */
 struct memory_left {
 	uint64_t bytes;
-	bool by_group; /* a control group's limit is nearer than the machine's */
+	bool by_group;  /* a control group's limit is nearer than the machine's */
+	uint64_t group; /* tells apart such groups */
 };
 
 /* What process @pid may still take. 0 or -errno. */

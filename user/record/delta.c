@@ -389,8 +389,8 @@ static void get_key(struct cursor *cursor, struct lb_site_key *ret_key)
 /* Is what the site says within reason? Sums and quotients are made of it. */
 static bool is_credible(const struct site_count *site)
 {
-	return site->opened_count <= MAX_COUNT && site->opened_bytes <= MAX_COUNT &&
-	       site->closed_count <= MAX_COUNT && site->closed_bytes <= MAX_COUNT &&
+	return site->opened_count <= MAX_FLOW && site->opened_bytes <= MAX_FLOW &&
+	       site->closed_count <= MAX_FLOW && site->closed_bytes <= MAX_FLOW &&
 	       site->live_count <= MAX_COUNT && site->live_bytes <= MAX_COUNT &&
 	       site->oldest_ns <= MAX_TIME_NS && site->longest_ns <= MAX_TIME_NS;
 }

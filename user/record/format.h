@@ -49,6 +49,7 @@ enum chunk_type {
 #define MAX_FRAMES       (1U << 23)   /* of all stacks */
 #define MAX_SHIFT        31           /* of the sampling */
 #define MAX_COUNT        (1ULL << 53) /* objects or bytes of a site */
+#define MAX_FLOW         (1ULL << 62) /* opened or closed at a site: also nanoseconds of waits */
 #define MAX_TIME_NS      (1ULL << 62)
 #define MAX_TARGETS      (1U << 16)
 #define MAX_TARGET_LIST  1024 /* allocators or blind spots of one */

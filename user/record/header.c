@@ -145,7 +145,8 @@ int header_get(struct cursor *cursor, struct record_header *ret_header)
 	}
 	if (cursor_end(cursor) || header.start_ns > MAX_TIME_NS ||
 	    header.start_wall_ns > MAX_TIME_NS || header.interval_ns > MAX_TIME_NS ||
-	    header.horizon_ns > MAX_TIME_NS)
+	    header.horizon_ns > MAX_TIME_NS ||
+	    header.attach_mode[strspn(header.attach_mode, "abcdefghijklmnopqrstuvwxyz")])
 		return -EBADMSG;
 	if (seen != (1U << ARRAY_SIZE(shapes)) - 1)
 		return -EPROTONOSUPPORT;

@@ -34,9 +34,21 @@ static struct value value_bytes(const struct finding *finding, uint64_t bytes)
 	return has_bytes(finding) ? value_integer(bytes) : (struct value){ .type = VALUE_UNKNOWN };
 }
 
+bool growth_is_known(const struct finding *finding)
+{
+	return finding->residue.nr_judged > 0 || finding->growth_count_per_s > 0;
+}
+
+static struct value value_rate(const struct finding *finding, double rate)
+{
+	return growth_is_known(finding) ? value_real(rate)
+					: (struct value){ .type = VALUE_UNKNOWN };
+}
+
 static struct value value_byte_rate(const struct finding *finding, double rate)
 {
-	return has_bytes(finding) ? value_real(rate) : (struct value){ .type = VALUE_UNKNOWN };
+	return has_bytes(finding) ? value_rate(finding, rate)
+				  : (struct value){ .type = VALUE_UNKNOWN };
 }
 
 static struct value value_stack_flag(const struct finding *finding, uint32_t flag)
@@ -95,10 +107,10 @@ GETTER(opened_count, value_integer(finding->site.opened_count))
 GETTER(closed_count, value_integer(finding->site.closed_count))
 GETTER(opened_bytes, value_bytes(finding, finding->site.opened_bytes))
 GETTER(closed_bytes, value_bytes(finding, finding->site.closed_bytes))
-GETTER(growth_count, value_real(finding->growth_count_per_s))
+GETTER(growth_count, value_rate(finding, finding->growth_count_per_s))
 GETTER(growth_bytes, value_byte_rate(finding, finding->growth_bytes_per_s))
-GETTER(growth_count_low, value_real(finding->growth_count_low))
-GETTER(growth_count_high, value_real(finding->growth_count_high))
+GETTER(growth_count_low, value_rate(finding, finding->growth_count_low))
+GETTER(growth_count_high, value_rate(finding, finding->growth_count_high))
 GETTER(growth_bytes_low, value_byte_rate(finding, finding->growth_bytes_low))
 GETTER(growth_bytes_high, value_byte_rate(finding, finding->growth_bytes_high))
 GETTER(first_alert, value_seconds(finding->first_alert_s))
@@ -184,22 +196,10 @@ enum field_id growth_field(const struct finding *finding)
 	return has_bytes(finding) ? FIELD_GROWTH_BYTES : FIELD_GROWTH_COUNT;
 }
 
-bool growth_is_known(const struct finding *finding)
-{
-	return finding->residue.nr_judged > 0 || finding->growth_count_per_s > 0;
-}
-
-static bool is_rate(enum unit unit)
-{
-	return unit == UNIT_BYTES_PER_S || unit == UNIT_COUNT_PER_S;
-}
-
 void field_text(struct buf *buf, enum field_id id, const struct finding *finding)
 {
 	struct value value = fields[id].get(finding);
 
-	if (is_rate(fields[id].unit) && !growth_is_known(finding))
-		value.type = VALUE_UNKNOWN;
 	switch (value.type) {
 	case VALUE_UNKNOWN:
 		buf_puts(buf, "-");

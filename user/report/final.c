@@ -189,12 +189,15 @@ static void write_ledger(FILE *out, const struct snapshot *snapshot, enum lb_kin
 	fprintf(out,
 		"ledger of %s: %ju calls = %ju opened + %ju failed + %ju nested + %ju sampled out "
 		"+ "
-		"%ju lost + %jd in flight; %ju closes = %ju matched + %ju unmatched\n",
+		"%ju lost + %jd in flight; %ju closes = %ju matched + %ju unmatched",
 		kind_name(kind), (uintmax_t)count[LB_COUNT_HITS], (uintmax_t)snapshot->opened[kind],
 		(uintmax_t)count[LB_COUNT_FAILED], (uintmax_t)count[LB_COUNT_NESTED],
 		(uintmax_t)count[LB_COUNT_SAMPLED_OUT], (uintmax_t)balance.lost,
 		(intmax_t)balance.in_flight, (uintmax_t)count[LB_COUNT_CLOSES],
 		(uintmax_t)balance.matched, (uintmax_t)count[LB_COUNT_UNMATCHED]);
+	if (count[LB_COUNT_PARTIAL])
+		fprintf(out, " + %ju partial", (uintmax_t)count[LB_COUNT_PARTIAL]);
+	fputc('\n', out);
 }
 
 /* Every counter, also those that are zero. */

@@ -26,7 +26,8 @@ static size_t nr_drawn(const struct report *report, const struct report_options 
 	return options->top ? MIN(report->nr_findings, options->top) : report->nr_findings;
 }
 
-/* Is it told of several sites at once, which are findings of their own, too? */
+/* Is it told of several sites at once? It has the numbers and the stack of the largest, which is no
+ * finding of its own. */
 static bool is_sum(const struct finding *finding)
 {
 	return finding->nr_stacks > 1;
@@ -68,19 +69,15 @@ static enum verdict verdict_with_sums(const struct finding *findings, size_t nr,
 	return verdict;
 }
 
-/* Fills @stacks, which has room for all @nr findings; returns their number: sums are no stacks. */
-static size_t fill_stacks(const struct report *report, size_t nr, struct strings *names,
-			  struct flame_stack *stacks)
+static void fill_stacks(const struct report *report, size_t nr, struct strings *names,
+			struct flame_stack *stacks)
 {
-	size_t filled = 0, i;
+	size_t i;
 
 	for (i = 0; i < nr; i++) {
-		if (is_sum(&report->findings[i]))
-			continue;
-		stacks[filled] = stack_of(report, &report->findings[i], names);
-		stacks[filled++].verdict = verdict_with_sums(report->findings, nr, i);
+		stacks[i] = stack_of(report, &report->findings[i], names);
+		stacks[i].verdict = verdict_with_sums(report->findings, nr, i);
 	}
-	return filled;
 }
 
 /* Says how many sites of the process are not among the findings. */
@@ -100,17 +97,17 @@ void flame_report(FILE *out, const struct report *report, const struct report_op
 	struct flame_stack *stacks __cleanup_of(stacks) = calloc(nr + 1, sizeof(*stacks));
 	struct buf title __cleanup_buf = { 0 }, subtitle __cleanup_buf = { 0 };
 	struct buf note __cleanup_buf = { 0 };
-	struct flame_input input = { .stacks = stacks };
+	struct flame_input input = { .stacks = stacks, .nr_stacks = nr };
 
 	if (!names || !stacks) {
 		errno = ENOMEM;
 		return;
 	}
-	input.nr_stacks = fill_stacks(report, nr, names, stacks);
+	fill_stacks(report, nr, names, stacks);
 	buf_puts(&title, "leakbpf: outstanding in ");
 	text_targets(&title, report);
 	text_headline(&subtitle, report);
-	add_note(&note, report, input.nr_stacks);
+	add_note(&note, report, nr);
 	input.title = title.data ? title.data : "";
 	input.subtitle = subtitle.data ? subtitle.data : "";
 	input.note = note.data ? note.data : "";

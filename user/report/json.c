@@ -170,8 +170,14 @@ static void write_seconds_left(struct writer *writer, const char *name,
 static void write_outlook(struct writer *writer, const struct outlook *outlook)
 {
 	writer_begin_object(writer, "memory");
-	writer_string(writer, "limit", outlook->by_group ? "cgroup" : "machine");
-	writer_unsigned(writer, "left_bytes", outlook->left_bytes);
+	writer_string(writer, "limit",
+		      !outlook->left_bytes ? NULL
+		      : outlook->by_group  ? "cgroup"
+					   : "machine");
+	if (outlook->left_bytes)
+		writer_unsigned(writer, "left_bytes", outlook->left_bytes);
+	else
+		writer_null(writer, "left_bytes");
 	writer_real(writer, "growth_bytes_per_s", outlook->growth);
 	write_seconds_left(writer, "left_s", outlook, outlook->growth);
 	write_seconds_left(writer, "left_s_low", outlook, outlook->growth_high);

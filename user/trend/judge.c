@@ -197,32 +197,49 @@ void trend_count(const struct trend *trend, size_t ret_counts[VERDICT_LEAKING + 
 	}
 }
 
-static void add_growth(const struct series *series, double *sum, double *variance)
+/* The growth of some processes. */
+struct growth {
+	const uint32_t *tgids; /* NULL: all */
+	size_t nr_tgids;
+	double sum, variance;
+};
+
+static bool is_wanted(const struct growth *growth, uint32_t tgid)
+{
+	for (size_t i = 0; growth->tgids && i < growth->nr_tgids; i++)
+		if (growth->tgids[i] == tgid)
+			return true;
+	return !growth->tgids;
+}
+
+static void add_growth(const struct series *series, struct growth *all)
 {
 	double growth;
 
 	if (series_verdict(series) < VERDICT_GROWING ||
-	    !kind_has_bytes((enum lb_kind)series->site.key.kind))
+	    !kind_has_bytes((enum lb_kind)series->site.key.kind) ||
+	    !is_wanted(all, series->site.key.tgid))
 		return;
 	growth = series_growth(series);
-	*sum += growth;
-	*variance += growth * growth * series->history->judgement.rate_error *
-		     series->history->judgement.rate_error;
+	all->sum += growth;
+	all->variance += growth * growth * series->history->judgement.rate_error *
+			 series->history->judgement.rate_error;
 }
 
-double trend_growth_bytes_per_s(const struct trend *trend, double *ret_low, double *ret_high)
+double trend_growth_bytes_per_s(const struct trend *trend, const uint32_t *tgids, size_t nr_tgids,
+				double *ret_low, double *ret_high)
 {
-	double sum = 0, variance = 0;
+	struct growth all = { .tgids = tgids, .nr_tgids = nr_tgids };
 	struct told told;
 	size_t at;
 
 	for (at = 0; at < trend->sites.nr; at++)
-		add_growth(&trend->sites.items[at], &sum, &variance);
+		add_growth(&trend->sites.items[at], &all);
 	for (at = 0; next_told(trend, &at, &told);)
-		add_growth(told.sum, &sum, &variance);
-	*ret_low = sum - sqrt(variance);
-	*ret_high = sum + sqrt(variance);
-	return sum;
+		add_growth(told.sum, &all);
+	*ret_low = all.sum - sqrt(all.variance);
+	*ret_high = all.sum + sqrt(all.variance);
+	return all.sum;
 }
 
 /* Lets the series at @at sink to where it belongs: above it are only less alarming ones. */

@@ -396,7 +396,7 @@ static bool is_proven(struct history *history, const struct site_count *site)
 static bool has_let_go(const struct history *history, const struct site_count *site)
 {
 	return site->live_count < history->alert_count / 2 ||
-	       site->closed_count - history->alert_closed >= site->live_count;
+	       site->closed_count >= history->alert_closed + site->live_count;
 }
 
 static enum verdict verdict_of(const struct trend *trend, struct history *history,

@@ -39,9 +39,10 @@ void trend_count(const struct trend *trend, size_t ret_counts[VERDICT_LEAKING + 
  * growth, then live bytes, then key. Owned by the caller (free()); stack is NULL. */
 int trend_judge(const struct trend *trend, size_t max, struct finding **ret_findings,
 		size_t *ret_nr);
-/* By how many bytes a second all that is leaking or growing grows, with the interval in which the
- * true rate lies 19 times of 20. */
-double trend_growth_bytes_per_s(const struct trend *trend, double *ret_low, double *ret_high);
+/* By how many bytes a second all that is leaking or growing in the processes @tgids (NULL: in all)
+ * grows, with the interval in which the true rate lies 19 times of 20. */
+double trend_growth_bytes_per_s(const struct trend *trend, const uint32_t *tgids, size_t nr_tgids,
+				double *ret_low, double *ret_high);
 
 const char *verdict_name(enum verdict verdict); /* "stable" ... as in JSON */
 
