@@ -10,8 +10,8 @@ import shutil
 import subprocess
 import tempfile
 
-from harness import (LEAKBPF, SOURCES, Report, Skip, Workload, require, total, wait_for,
-                     workload_path)
+from harness import (DEADLINE_S, LEAKBPF, SOURCES, Report, Skip, Workload, read_text, require,
+                     total, wait_for, workload_path)
 from registry import test
 
 CONSTRUCTOR = {"leak_in_constructor": (7, 7000), "leak_in_main": (5, 1500)}
@@ -109,6 +109,21 @@ def check_leaky():
         result = leaky("--suppress", rules, status=0)
         require("by 1 rule" in result.stdout, f"nothing suppressed: {result.stdout!r}")
         leaky("--baseline", report, status=0)
+
+
+@test()
+def check_lost_stdout():
+    """Whoever stops reading the lines of the polls still gets the status, and the report."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = os.path.join(folder, "report.json")
+        command = [LEAKBPF, "check", "-i", "0.5", "-d", "14", "--fail-on", "growing", "-f", "json",
+                   "-o", report, "--", workload_path("leaky_server"), "--forever"]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as check:
+            check.stdout.readline()
+            check.stdout.close()
+            require(check.wait(DEADLINE_S) == 1, f"exit status {check.returncode}")
+        require(Report(read_text(report)).flagged(), "no report, or nothing in it")
 
 
 @test()

@@ -370,6 +370,33 @@ static void test_wide_limit(void **state)
 	unwind_rows_free(rows);
 }
 
+/* A function that finds no room any more has no rules, and what follows it none either. */
+static void test_full(void **state)
+{
+	const uint64_t behind = CODE + CFI_MAX_ROWS + 100;
+	struct writer writer = { .format = EH_FRAME }, code = { 0 };
+	struct cfi_source source = {
+		.nr_sections = 1, .base = BASE, .low = CODE, .high = behind + 100
+	};
+	struct unwind_rows *rows = NULL;
+
+	(void)state;
+	put_cie(&writer, CIE_BODY);
+	for (size_t row = 1; row < CFI_MAX_ROWS; row++)
+		put(&code, row % 2 ? 0x100e41 : 0x180e41, 3);
+	put_fde_bytes(&writer, CODE, CFI_MAX_ROWS, code.buf.data, code.buf.len);
+	put_fde(&writer, behind, 10, "");
+	source.sections[0] = section_of(&writer);
+	assert_int_equal(cfi_compile(&source, &rows), 0);
+	buf_done(&code.buf);
+	buf_done(&writer.buf);
+	assert_rule(rows, CODE, SP(8));
+	assert_rule(rows, behind - 1, LB_RULE_NONE);
+	assert_rule(rows, behind, LB_RULE_BAD);
+	assert_rule(rows, behind + 10, LB_RULE_NONE);
+	unwind_rows_free(rows);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,7 +406,7 @@ int main(void)
 		cmocka_unit_test(test_precedence),       cmocka_unit_test(test_terminator),
 		cmocka_unit_test(test_bad_instructions), cmocka_unit_test(test_bad_cies),
 		cmocka_unit_test(test_bad_ranges),       cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_wide_limit),
+		cmocka_unit_test(test_wide_limit),       cmocka_unit_test(test_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <elf.h>
+#include <errno.h>
+
 #include "elf/elf.h"
 #include "fixture.h"
 
@@ -94,11 +97,36 @@ static void flipped_bits_do_no_harm(void **state)
 	free(bytes);
 }
 
+/* What libelf would keep in memory must be in the file, side by side. */
+static void absurd_sections_are_refused(void **state)
+{
+	const size_t count_at = offsetof(Elf64_Ehdr, e_shnum);
+	struct image *image = NULL;
+	Elf64_Ehdr header;
+	Elf64_Shdr section;
+	size_t len, at;
+	char *bytes = read_small(*state, &len);
+
+	memcpy(&header, bytes, sizeof(header));
+	at = header.e_shoff + header.e_shstrndx * sizeof(section);
+	memcpy(&section, bytes + at, sizeof(section));
+	section.sh_size = len;
+	memcpy(bytes + at, &section, sizeof(section));
+	assert_int_equal(image_open_memory(bytes, len, &image), -ENOEXEC);
+	memset(bytes + count_at, 0, sizeof(header.e_shnum)); /* then the first section tells */
+	memset(&section, 0, sizeof(section));
+	section.sh_size = 10000000;
+	memcpy(bytes + header.e_shoff, &section, sizeof(section));
+	assert_int_equal(image_open_memory(bytes, len, &image), -ENOEXEC);
+	free(bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(truncated_files_do_no_harm),
 		cmocka_unit_test(flipped_bits_do_no_harm),
+		cmocka_unit_test(absurd_sections_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_begin, fixture_end);

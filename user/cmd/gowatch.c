@@ -9,11 +9,13 @@
 #include "golang/golang.h"
 
 #define SPINNING_CONFIDENCE 0.5 /* it may be honest work */
+#define MAX_TRIES           10  /* polls after which a Go runtime should have begun */
 
 /* One target whose goroutines are looked for. */
 struct watched {
 	pid_t pid;
 	uint64_t code_mark;            /* of its code when they were last looked for */
+	unsigned int nr_tries;         /* looks at a runtime that could not be read */
 	struct goroutine_watch *watch; /* NULL: there are none */
 };
 
@@ -77,12 +79,19 @@ void gowatch_forget(struct gowatch *gowatch, pid_t pid)
 static void look_for_runtime(struct watched *entry, const struct target *target, uint64_t code_mark)
 {
 	struct error error = { 0 };
+	int code;
 
 	if (entry->watch || target->exited || entry->code_mark == code_mark)
 		return;
-	entry->code_mark = code_mark;
-	if (goroutine_watch_open(target, &entry->watch, &error) && target->runtime == RUNTIME_GO)
+	code = goroutine_watch_open(target, &entry->watch, &error);
+	if (code && !entry->nr_tries++ && target->runtime == RUNTIME_GO)
 		log_write(LOG_NORMAL, "goroutines are not seen: %s", error.text);
+	if (!code && entry->nr_tries)
+		log_write(LOG_NORMAL, "goroutines of PID %d are seen now", (int)target->pid);
+	if (code == -ENOTSUP && entry->nr_tries < MAX_TRIES) /* it may have only just begun */
+		return;
+	entry->code_mark = code_mark;
+	entry->nr_tries = 0;
 }
 
 static void poll_target(struct watched *entry, const struct target *target,

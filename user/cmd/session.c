@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "cmd/recording.h"
 
@@ -59,6 +60,18 @@ static int open_tracer(struct session *session, struct error *error)
 	return 0;
 }
 
+/* Each process takes some descriptors, each file that is read another. Not before the program was
+ * started, which keeps the limit that it would have had. */
+static void raise_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int session_open(struct session *session, const struct options *options, progress *tell,
 		 struct error *error)
 {
@@ -75,6 +88,7 @@ int session_open(struct session *session, const struct options *options, progres
 	}
 	if (!code && options->command)
 		code = session_launch(session, error);
+	raise_files();
 	for (i = 0; !code && i < session->nr_targets; i++) {
 		tell("attaching to", &session->targets[i]);
 		code = session_attach(session, i, error);

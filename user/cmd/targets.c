@@ -181,6 +181,7 @@ static void on_fork(struct session *session, pid_t child)
 		code = session_attach(session, session->nr_targets - 1, &error);
 		if (!code)
 			return;
+		tracer_detach(session->tracer, child); /* it may have come half way */
 		target_forget(session, session->nr_targets - 1);
 	}
 	session->nr_missed_children++;

@@ -15,7 +15,8 @@
 #include <zlib.h>
 
 #define DEBUG_DIRECTORY   "/usr/lib/debug"
-#define MAX_MINI_BYTES    (64UL << 20)  /* unpacked */
+#define MAX_MINI_BYTES    (64UL << 20) /* unpacked */
+#define MAX_LINK_BYTES    4096
 #define MAX_LZMA_BYTES    (128UL << 20) /* memory of the decoder */
 #define MAX_CHECKED_BYTES (4ULL << 30)
 #define CHUNK_BYTES       (64UL << 10)
@@ -86,7 +87,8 @@ static struct image *open_mini(const struct image *image)
 	struct bytes unpacked __cleanup_of(bytes) = { 0 };
 	GElf_Shdr header;
 	Elf_Scn *section = image_section(image, ".gnu_debugdata", &header);
-	Elf_Data *data = section ? elf_rawdata(section, NULL) : NULL;
+	bool fits = section && header.sh_size <= MAX_MINI_BYTES;
+	Elf_Data *data = fits ? elf_rawdata(section, NULL) : NULL;
 
 	if (!data || !data->d_buf || unpack_xz(data->d_buf, data->d_size, &unpacked) ||
 	    image_open_memory(unpacked.data, unpacked.len, &mini))
@@ -214,7 +216,8 @@ static int read_link(const struct image *image, char *ret_name, size_t size, uin
 {
 	GElf_Shdr header;
 	Elf_Scn *section = image_section(image, ".gnu_debuglink", &header);
-	Elf_Data *data = section ? elf_rawdata(section, NULL) : NULL;
+	bool fits = section && header.sh_size <= MAX_LINK_BYTES;
+	Elf_Data *data = fits ? elf_rawdata(section, NULL) : NULL;
 	size_t len, crc_at;
 
 	if (!data || !data->d_buf)

@@ -31,7 +31,7 @@ static uint64_t section_bytes(const struct image *image, const GElf_Shdr *header
 		return header->sh_size;
 	if (image_read_at(image, header->sh_offset, packed, size) != (long)size)
 		return UINT64_MAX;
-	return is_wide ? wide.ch_size : narrow.ch_size;
+	return MAX(header->sh_size, is_wide ? wide.ch_size : narrow.ch_size);
 }
 
 /* Has the file DWARF that is not too big for us? The old compressed form (.zdebug) is refused. */

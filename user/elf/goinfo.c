@@ -57,6 +57,9 @@ static char *read_build_info(const struct image *image)
 	version = calloc(1, len + 1);
 	if (!version || image_read(image, at, version, len) != (long)len)
 		return NULL;
+	for (const char *text = version; *text; text++)
+		if (*text < ' ' || *text > '~')
+			return NULL;
 	return take(version);
 }
 

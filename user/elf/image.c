@@ -15,6 +15,7 @@
 #define MAX_SEGMENTS 4096
 #define MAX_SECTIONS 65536
 #define MAX_MEMORY   (256UL << 20)
+#define MAX_COPIED   (1ULL << 30) /* sections that are no code or data, all together */
 
 /* Opens a regular file. It is looked at before it is opened for reading: opening a device or a
  * pipe to which a hostile path leads would have effects. */
@@ -118,6 +119,26 @@ static int check_header(struct image *image)
 	return 0;
 }
 
+/* libelf copies each section that is asked for as a whole and keeps it. Those that we ask for must fit
+ * into the file side by side, so that neither overlapping nor sparse ones take all memory. */
+static int check_sections(const struct image *image)
+{
+	uint64_t total = 0, most = MIN(image->size_bytes, MAX_COPIED);
+	Elf_Scn *section = NULL;
+
+	for (int i = 0; i < MAX_SECTIONS && (section = elf_nextscn(image->elf, section)); i++) {
+		GElf_Shdr header;
+
+		if (!gelf_getshdr(section, &header))
+			return -ENOEXEC;
+		if (header.sh_type == SHT_NOBITS || header.sh_type == SHT_PROGBITS)
+			continue;
+		if (__builtin_add_overflow(total, header.sh_size, &total) || total > most)
+			return -ENOEXEC;
+	}
+	return 0;
+}
+
 /* What follows once image->elf is there. */
 static int read_headers(struct image *image)
 {
@@ -126,6 +147,8 @@ static int read_headers(struct image *image)
 	if (!image->elf)
 		return -ENOEXEC;
 	err = check_header(image);
+	if (!err)
+		err = check_sections(image);
 	if (!err)
 		err = read_segments(image);
 	if (!err)
@@ -150,6 +173,20 @@ Elf *image_begin_elf(const struct image *image)
 	return elf_begin(image->fd, ELF_C_READ, NULL);
 }
 
+/* libelf makes memory for all headers that a file says it has, which may be billions. */
+static int check_counts(const struct image *image)
+{
+	Elf64_Ehdr header;
+	Elf64_Shdr first = { 0 };
+
+	if (image_read_at(image, 0, &header, sizeof(header)) != sizeof(header) ||
+	    memcmp(header.e_ident, ELFMAG, SELFMAG) || header.e_ident[EI_CLASS] != ELFCLASS64)
+		return -ENOEXEC;
+	if (!header.e_shnum && header.e_shoff)
+		image_read_at(image, header.e_shoff, &first, sizeof(first));
+	return header.e_phnum == PN_XNUM || first.sh_size > MAX_SECTIONS ? -ENOEXEC : 0;
+}
+
 int image_open(const char *path, struct image **ret_image)
 {
 	struct image *image __cleanup_image = image_new();
@@ -160,6 +197,9 @@ int image_open(const char *path, struct image **ret_image)
 	image->fd = open_regular(path, &image->size_bytes);
 	if (image->fd < 0)
 		return image->fd;
+	err = check_counts(image);
+	if (err)
+		return err;
 	image->elf = image_begin_elf(image);
 	err = read_headers(image);
 	if (err)
@@ -182,6 +222,9 @@ int image_open_memory(const void *bytes, size_t len, struct image **ret_image)
 		return -ENOMEM;
 	memcpy(image->memory, bytes, len);
 	image->size_bytes = len;
+	err = check_counts(image);
+	if (err)
+		return err;
 	image->elf = image_begin_elf(image);
 	err = read_headers(image);
 	if (err)

@@ -22,6 +22,7 @@ struct code_range {
 struct code_ranges {
 	struct code_range *ranges; /* sorted by start once complete */
 	size_t nr_ranges, capacity;
+	size_t nr_seen; /* also those that were left out */
 };
 
 /* A compilation unit. */

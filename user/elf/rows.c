@@ -86,7 +86,8 @@ static int table_from_builder(struct row_builder *builder, struct row_table *ret
 {
 	struct row_table table;
 
-	if (row_table_new(builder->nr_rows + builder->nr_ranges, &table))
+	/* a range that found no room takes two */
+	if (row_table_new(builder->nr_rows + 2 * builder->nr_ranges, &table))
 		return -ENOMEM;
 	sort_ranges(builder);
 	for (size_t i = 0; i < builder->nr_ranges; i++) {

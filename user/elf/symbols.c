@@ -10,6 +10,7 @@
 
 #define MAX_SECTIONS 65536
 #define MAX_SYMBOLS  (8UL << 20)
+#define MAX_NAME     16384 /* longer names are left out: sorting compares them again and again */
 /* Go cmd/link/internal/ld/symtab.go (1.23): where the code begins, and ends, that the Go linker has
  * put together; C code lies outside. */
 #define GO_TEXT     "runtime.text"
@@ -84,7 +85,8 @@ static bool is_code(const struct image *image, const GElf_Sym *sym, const char *
 
 	if (sym->st_shndx == SHN_UNDEF || sym->st_shndx == SHN_ABS || sym->st_shndx == SHN_COMMON)
 		return false;
-	if (!name || !*name || !image_is_executable(image, sym->st_value))
+	if (!name || !*name || strnlen(name, MAX_NAME) == MAX_NAME ||
+	    !image_is_executable(image, sym->st_value))
 		return false;
 	return type == STT_FUNC || type == STT_GNU_IFUNC || (type == STT_NOTYPE && *name != '$');
 }

@@ -15,12 +15,15 @@
 #define MAX_NESTING  24           /* namespaces, classes and functions within each other */
 #define MAX_OVERLAPS 64           /* ranges looked back over for one that covers an address */
 
+/* Adds a range, unless it is of code that the linker dropped: those begin at 0 or near it. */
 static int add_range(struct code_ranges *list, uint64_t start, uint64_t end, uint64_t value)
 {
 	int err;
 
-	if (list->nr_ranges == MAX_RANGES)
+	if (list->nr_seen++ == MAX_RANGES)
 		return -EFBIG;
+	if (!start || start >= end)
+		return 0;
 	err = vec_reserve((void **)&list->ranges, &list->capacity, list->nr_ranges + 1,
 			  sizeof(*list->ranges));
 	if (!err)
@@ -28,7 +31,7 @@ static int add_range(struct code_ranges *list, uint64_t start, uint64_t end, uin
 	return err;
 }
 
-/* Adds the addresses of @die. Ranges of code that the linker dropped begin at 0 or near it. */
+/* Adds the addresses of @die. */
 static int add_die_ranges(struct code_ranges *list, Dwarf_Die *die, uint64_t value)
 {
 	Dwarf_Addr base = 0, start, end;
@@ -36,8 +39,7 @@ static int add_die_ranges(struct code_ranges *list, Dwarf_Die *die, uint64_t val
 	int err = 0;
 
 	while (!err && (at = dwarf_ranges(die, at, &base, &start, &end)) > 0)
-		if (start && start < end)
-			err = add_range(list, start, end, value);
+		err = add_range(list, start, end, value);
 	return err;
 }
 

@@ -150,7 +150,8 @@ static int load_debug_frame(const struct image *image, struct cfi_section *secti
 
 	if (is_gnu)
 		found = image_section(image, ".zdebug_frame", &header);
-	if (!found || header.sh_type == SHT_NOBITS || unpack(found, &header, is_gnu))
+	if (!found || header.sh_type == SHT_NOBITS || header.sh_size > MAX_SECTION_BYTES ||
+	    unpack(found, &header, is_gnu))
 		return -ENOENT;
 	data = elf_rawdata(found, NULL);
 	if (!data || !data->d_buf || !data->d_size)

@@ -71,18 +71,20 @@ static int check_release(const struct golang *golang, struct error *error)
 			 G_OLDEST_RELEASE, G_NEWEST_RELEASE);
 }
 
-/* Run-time address minus address in the file. */
+/* Run-time address minus address in the file, by the code: parts of other segments share the first
+ * page of a mapping of data. */
 static uint64_t find_bias(const struct golang *golang)
 {
-	const struct mapping *mapping = golang->module.mapping;
+	uint64_t text = golang->module.text, vaddr, bias = 0;
+	const struct mapping *mapping = maps_find(&golang->maps, text);
 	struct image *image;
 	char path[8192];
-	uint64_t vaddr, bias = 0;
 
-	if (mapping_open_path(golang->pid, mapping, path, sizeof(path)) || image_open(path, &image))
+	if (!mapping || mapping_open_path(golang->pid, mapping, path, sizeof(path)) ||
+	    image_open(path, &image))
 		return 0;
-	if (!image_offset_to_vaddr(image, mapping->file_offset, &vaddr))
-		bias = mapping->start - vaddr;
+	if (!image_offset_to_vaddr(image, text - mapping->start + mapping->file_offset, &vaddr))
+		bias = text - vaddr;
 	image_free(image);
 	return bias;
 }

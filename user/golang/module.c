@@ -310,6 +310,26 @@ static bool is_searchable(const struct mapping *mapping, bool in_exe)
 	       (in_exe || mapping->perms[1] != 'w');
 }
 
+static bool is_same_file(const struct mapping *a, const struct mapping *b)
+{
+	return a->inode == b->inode && a->dev == b->dev;
+}
+
+/* Is code of the same file mapped beside it? Tables of Go functions are; other files may be data of
+ * any size. */
+static bool has_code(const struct maps *maps, size_t index)
+{
+	const struct mapping *all = maps->mappings;
+	size_t first = index;
+
+	while (first > 0 && is_same_file(&all[first - 1], &all[index]))
+		first--;
+	for (size_t i = first; i < maps->nr_mappings && is_same_file(&all[i], &all[index]); i++)
+		if (all[i].perms[2] == 'x')
+			return true;
+	return false;
+}
+
 int module_find(struct memory *memory, const struct maps *maps, const char *exe,
 		struct go_module *ret_module)
 {
@@ -329,7 +349,7 @@ int module_find(struct memory *memory, const struct maps *maps, const char *exe,
 			const struct mapping *mapping = &maps->mappings[i];
 
 			if (is_searchable(mapping, in_exe) &&
-			    (exe && !strcmp(mapping->path, exe)) == in_exe)
+			    (exe && !strcmp(mapping->path, exe)) == in_exe && has_code(maps, i))
 				err = search_mapping(&search, mapping, test_header);
 		}
 	}

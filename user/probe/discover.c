@@ -50,6 +50,8 @@ static const struct runtime_heap runtime_heaps[] = {
 	{ "coreclr_initialize", "the objects of .NET", NULL },         /* coreclrhost.h */
 };
 
+#define MAX_CANDIDATES 4096 /* of one file; real ones have some hundred */
+
 struct candidate {
 	const struct call *call;
 	const char *symbol; /* the image's */
@@ -99,6 +101,8 @@ static int gather(const struct symbol *symbol, void *context)
 		catalogue_find(symbol->name, &candidate.prefix, &candidate.prefix_allocator);
 	if (!candidate.call)
 		return 0;
+	if (gathering->nr_candidates == MAX_CANDIDATES)
+		return 1;
 	if (vec_reserve((void **)&gathering->candidates, &gathering->capacity,
 			gathering->nr_candidates + 1, sizeof(candidate)) < 0)
 		return -ENOMEM;

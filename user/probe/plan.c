@@ -346,6 +346,15 @@ static int check_runtime(struct building *building)
 {
 	const unsigned int native = 1U << LB_KIND_HEAP | 1U << LB_KIND_MMAP;
 	const unsigned int asked = 1U << LB_KIND_NEWPROC | 1U << LB_KIND_GOPARK;
+	const unsigned int read = 1U << LB_KIND_GOROUTINE;
+
+	if (building->nr_go > 1 && building->kinds & read)
+		return plan_add_blind_spot(
+			&building->plan,
+			"%zu files with Go code are mapped (plugins, shared "
+			"libraries): goroutines are seen of one of them only, and "
+			"perhaps of none",
+			building->nr_go);
 
 	if (building->nr_go || (building->kinds & native && !(building->kinds & asked)))
 		return 0;

@@ -185,6 +185,8 @@ int maps_read(pid_t pid, struct maps *ret_maps)
 	err = io_read_file(path, MAX_TEXT, &text, &len);
 	if (err)
 		return err == -ENOENT ? -ESRCH : err;
+	if (!len) /* its main thread has ended, or all of it is just ending */
+		return -ESRCH;
 	return maps_parse(text, len, ret_maps);
 }
 

@@ -309,7 +309,9 @@ static void write_facts(FILE *out, const struct report *report,
 			report->nr_suppressors == 1 ? "" : "s");
 	if (report->nr_missed_children)
 		fprintf(out,
-			"NOT SEEN: child processes that ended before they could be watched: "
+			"NOT SEEN: child processes that ended before they could be watched, or "
+			"could not "
+			"be: "
 			"%zu\n",
 			report->nr_missed_children);
 	for (i = 0; i < LB_KIND_MAX; i++)

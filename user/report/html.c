@@ -115,10 +115,11 @@ static void add_gaps(struct buf *html, const struct report *report)
 	for (i = 0; i < report->nr_targets; i++)
 		add_blind_spots(html, &report->targets[i]);
 	if (report->nr_missed_children)
-		buf_printf(
-			html,
-			"<li>child processes that ended before they could be watched: %zu</li>\n",
-			report->nr_missed_children);
+		buf_printf(html,
+			   "<li>child processes that ended before they could be watched, or could "
+			   "not be: "
+			   "%zu</li>\n",
+			   report->nr_missed_children);
 	for (i = 0; i < LB_DEFECT_MAX; i++) {
 		if (stats->defect[i])
 			buf_printf(html, "<li>%s: %ju</li>\n", defect_sentence((enum lb_defect)i),
