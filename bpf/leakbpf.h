@@ -239,7 +239,7 @@ struct lb_config {
 	__u64 page_bytes;
 	__u64 memory_bytes;  /* of the machine, with swap */
 	__u32 unwind_tables; /* 1: unwind by tables; 0: follow frame pointers only */
-	__u32 zero;
+	__u32 follow;        /* 1: children of targets are targets */
 };
 
 /* Settings that change while the programs run. */

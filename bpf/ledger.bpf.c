@@ -164,6 +164,8 @@ static __always_inline void site_close(const struct lb_live *entry, __u32 kind)
 		site_note_wait(site, entry->weight);
 }
 
+static __u64 nr_ranges; /* open ranges of all processes */
+
 static __always_inline void *live_lookup(struct lb_live_key *key)
 {
 	if (key->kind == LB_KIND_MMAP)
@@ -173,16 +175,26 @@ static __always_inline void *live_lookup(struct lb_live_key *key)
 
 static __always_inline long live_delete(struct lb_live_key *key)
 {
-	if (key->kind == LB_KIND_MMAP)
-		return bpf_map_delete_elem(&ranges, key);
-	return bpf_map_delete_elem(&live, key);
+	long error;
+
+	if (key->kind != LB_KIND_MMAP)
+		return bpf_map_delete_elem(&live, key);
+	error = bpf_map_delete_elem(&ranges, key);
+	if (!error)
+		__sync_fetch_and_sub(&nr_ranges, 1);
+	return error;
 }
 
 static __always_inline long live_insert(struct lb_live_key *key, struct lb_live *entry)
 {
-	if (key->kind == LB_KIND_MMAP)
-		return bpf_map_update_elem(&ranges, key, entry, BPF_NOEXIST);
-	return bpf_map_update_elem(&live, key, entry, BPF_NOEXIST);
+	long error;
+
+	if (key->kind != LB_KIND_MMAP)
+		return bpf_map_update_elem(&live, key, entry, BPF_NOEXIST);
+	error = bpf_map_update_elem(&ranges, key, entry, BPF_NOEXIST);
+	if (!error)
+		__sync_fetch_and_add(&nr_ranges, 1);
+	return error;
 }
 
 /* Copies the entry, then deletes it; only who deleted it accounts. 0: it was closed. */
@@ -363,6 +375,8 @@ __noinline int ledger_cut_ranges(__u64 start, __u64 bytes, __u64 before_ns)
 	struct cut cut = { .start = start, .end = start + bytes, .before_ns = before_ns };
 
 	cut.tgid = current_tgid();
+	if (!nr_ranges)
+		return 0;
 	bpf_for_each_map_elem(&ranges, range_cut, &cut, 0);
 	stats_add(LB_KIND_MMAP, LB_COUNT_CLOSES, cut.nr_closed + cut.nr_partial);
 	stats_add(LB_KIND_MMAP, LB_COUNT_PARTIAL, cut.nr_partial);

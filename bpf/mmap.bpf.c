@@ -4,6 +4,7 @@
  * block that it returns; those made inside a shelter (a thread's stack) are nobody's leak.
  */
 #include "call.bpf.h"
+#include "limits.bpf.h"
 
 #define MAP_FIXED      0x10             /* include/uapi/asm-generic/mman-common.h */
 #define ERROR_RETURNED ((__u64) - 4095) /* the highest 4095 values are -errno */
@@ -130,8 +131,10 @@ int mmap_exit(struct pt_regs *ctx)
 
 /* --- shelters --- */
 
+/* What may throw is no shelter: an exception can not pass a probed return (limits.bpf.h). */
 static __always_inline int shelter_enter(struct pt_regs *ctx)
 {
+	__u64 cookie = bpf_get_attach_cookie(ctx), sp = PT_REGS_SP(ctx);
 	struct lb_thread *thread;
 
 	if (!control.active)
@@ -141,9 +144,14 @@ static __always_inline int shelter_enter(struct pt_regs *ctx)
 		stats_loss(LB_KIND_MMAP, LB_LOSS_THREAD);
 		return 1;
 	}
-	if (call_is_inside(&thread->shelter, PT_REGS_SP(ctx)))
+	if (call_is_inside(&thread->shelter, sp))
 		return 1;
-	call_enter(&thread->shelter, ctx, bpf_get_attach_cookie(ctx), LB_KIND_MMAP);
+	if (cookie & LB_COOKIE_THROWS &&
+	    allocation_may_fail(call_argument(ctx, cookie, LB_COOKIE_A_SHIFT)))
+		return 1;
+	thread->shelter.sp = sp;
+	thread->shelter.cookie = cookie;
+	thread->shelter.kind = LB_KIND_MMAP;
 	return 0;
 }
 

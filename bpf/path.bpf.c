@@ -2,10 +2,11 @@
 /* Recognising a stack that was walked before; unwind.bpf.c tells how and why it is sound. */
 #include "unwind.bpf.h"
 
-/* Working memory of unwind_recognise(). Another thread that preempts us may spoil it: then a word
- * differs and the stack is walked. */
+/* Working memory of unwind_recognise(). A thread that preempts its user on this CPU walks: it must
+ * not put its own stack there, which may be that of the path. */
 struct words {
 	__u64 word[PATH_WORDS];
+	__u64 taken;
 };
 
 struct {
@@ -68,6 +69,7 @@ __noinline int unwind_recognise(struct lb_thread *thread)
 	struct words *words;
 	struct lb_walk *walk;
 	struct path *path;
+	bool matches;
 
 	if (!thread)
 		return 0;
@@ -83,10 +85,13 @@ __noinline int unwind_recognise(struct lb_thread *thread)
 		return 0;
 	nr_words = path->words;
 	barrier_var(nr_words);
-	if (nr_words > PATH_WORDS || bpf_probe_read_user(words, nr_words * 8, (void *)walk->sp))
+	if (nr_words > PATH_WORDS || __sync_lock_test_and_set(&words->taken, 1))
 		return 0;
+	matches = !bpf_probe_read_user(words, nr_words * 8, (void *)walk->sp) &&
+		  path_matches(path, walk, words);
 	stack = path->stack;
-	if (!path_matches(path, walk, words) || path_version(path) != version)
+	__sync_lock_test_and_set(&words->taken, 0);
+	if (!matches || path_version(path) != version)
 		return 0;
 	walk->stack = stack;
 	count_recognised();

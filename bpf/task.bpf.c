@@ -10,8 +10,13 @@ static __always_inline bool tgid_is_target(__u32 tgid)
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(task_fork, struct task_struct *parent, struct task_struct *child)
 {
-	if (parent->tgid != child->tgid && tgid_is_target(parent->tgid))
-		event_send(LB_EVENT_FORK, parent->tgid, child->tgid);
+	__u32 tgid = child->tgid, one = 1;
+
+	if (parent->tgid == child->tgid || !tgid_is_target(parent->tgid))
+		return 0;
+	if (config.follow) /* it may fork before the loader gets to it */
+		bpf_map_update_elem(&targets, &tgid, &one, BPF_ANY);
+	event_send(LB_EVENT_FORK, parent->tgid, tgid);
 	return 0;
 }
 

@@ -18,6 +18,7 @@
 
 #define TEXT_LOWEST 4096          /* no code is mapped below */
 #define FRAME_MAX   (64ULL << 20) /* larger frames are damage */
+#define BP_LOST     1             /* not 0, which marks the deepest frame; nothing is there */
 
 /* The wide rules of all tables. */
 struct {
@@ -173,6 +174,13 @@ static __always_inline int read_base(struct unwind *unwind, __u64 address, __u64
 	return 0;
 }
 
+/* Where bp is saved at the place that it points to. */
+static __always_inline __u64 saved_at_bp(struct unwind *unwind)
+{
+	path_record_bp(unwind);
+	return unwind->bp;
+}
+
 static __always_inline int caller_of_wide(struct unwind *unwind, __u32 index, struct caller *caller)
 {
 	struct lb_wide *wide = bpf_map_lookup_elem(&wides, &index);
@@ -195,7 +203,7 @@ static __always_inline int caller_of_wide(struct unwind *unwind, __u32 index, st
 	if (wide->bp == LB_WIDE_BP_AT_CFA)
 		caller->bp_at = caller->cfa + wide->bp_offset;
 	else if (wide->bp == LB_BP_AT_BP)
-		caller->bp_at = unwind->bp;
+		caller->bp_at = saved_at_bp(unwind);
 	caller->bp_lost = wide->bp == LB_BP_LOST;
 	return 0;
 }
@@ -238,7 +246,7 @@ static __always_inline int caller_of_rule(struct unwind *unwind, __u32 rule, str
 		return -LB_UNWIND_BAD_RULE;
 	}
 	if (bp == LB_BP_AT_BP)
-		caller->bp_at = unwind->bp;
+		caller->bp_at = saved_at_bp(unwind);
 	else if (bp == LB_BP_LOST)
 		caller->bp_lost = true;
 	else if (bp != LB_BP_SAME)
@@ -262,7 +270,7 @@ static __always_inline long step_to(struct unwind *unwind, const struct caller *
 	path_record(unwind, caller->cfa - 8, pc);
 	if (caller->bp_at)
 		unwind->bp_slot = caller->bp_at;
-	unwind->bp = caller->bp_lost ? 0 : bp;
+	unwind->bp = caller->bp_lost ? BP_LOST : bp;
 	unwind->pc = pc;
 	unwind->pc_slot = caller->cfa - 8;
 	unwind->sp = caller->cfa;

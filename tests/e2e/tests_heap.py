@@ -170,6 +170,17 @@ def abandon(program):
         workload.end()
 
 
+@test(name="abandon.mappings_only", over={
+    "glibc": "abandon", "jemalloc": "abandon_jemalloc",
+    "tcmalloc": "abandon_tcmalloc_minimal", "tcmalloc_full": "abandon_tcmalloc"})
+def abandon_mappings_only(program):
+    """Exceptions pass also while only mappings are watched, and no block is counted."""
+    with Workload(program) as workload:
+        report = observe(workload, "go 50", options=("-k", "mmap"))
+        require(not report.of("heap"), f"blocks: {report.of('heap')[:3]}")
+        workload.end()
+
+
 @test()
 def own_operators():
     """An operator new of the program's own throws when it likes: left alone, and that is told."""

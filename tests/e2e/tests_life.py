@@ -49,8 +49,8 @@ def target_execs():
         workload.end()
 
 
-def fork_child(workload):
-    workload.phase("fork")
+def fork_child(workload, phase="fork"):
+    workload.phase(phase)
     return int(next(line for line in workload.lines if line.startswith("CHILD ")).split()[1])
 
 
@@ -97,6 +97,24 @@ def fork_followed():
         check_unharmed(workload, observer)
         require(not text_differences(child), "breakpoints left in the child")
         workload.phase("reap")
+        workload.end()
+
+
+@test(name="fork.daemon")
+def fork_daemon():
+    """With --follow a grandchild is watched, too, though it was born before its parent was."""
+    with Workload("forker") as workload, Observer("--follow", pid=workload.pid) as observer:
+        observer.wait_ready()
+        daemon = fork_child(workload, "daemon")
+        try:
+            observer.wait_report(
+                lambda report: sum(f["live_count"] for f in report.of("heap", pid=daemon)) == 100,
+                "the 100 blocks of the daemon")
+            report = observer.finish()
+            check_conservation(report)
+            require(not text_differences(daemon), "breakpoints left in the daemon")
+        finally:
+            os.kill(daemon, signal.SIGKILL)
         workload.end()
 
 

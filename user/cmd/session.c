@@ -48,6 +48,7 @@ static int open_tracer(struct session *session, struct error *error)
 	const struct tracer_options options = {
 		.mode = session->options->attach,
 		.max_live = session->options->max_live,
+		.follow = session->options->follow,
 		.frame_pointers_only = session->options->frame_pointers_only,
 	};
 	int code = tracer_open(&options, &session->tracer, error);

@@ -165,6 +165,21 @@ static void target_end(struct session *session, struct target *target)
 	targets_bound(session);
 }
 
+/* A process that has ended and whose number @pid another one has now: the kernel side can not tell
+ * them apart. Returns whether @pid is one that is watched already. */
+static bool session_forget_namesakes(struct session *session, pid_t pid)
+{
+	for (size_t i = session->nr_targets; i-- > 0;) {
+		if (session->targets[i].pid != pid)
+			continue;
+		if (target_is_alive(&session->targets[i]))
+			return true;
+		tracer_detach(session->tracer, pid);
+		target_forget(session, i);
+	}
+	return false;
+}
+
 static void on_fork(struct session *session, pid_t child)
 {
 	struct error error = { 0 };
@@ -174,16 +189,16 @@ static void on_fork(struct session *session, pid_t child)
 		session->has_children = true;
 		return;
 	}
-	if (session_living(session, (uint32_t)child))
+	if (session_forget_namesakes(session, child))
 		return;
 	code = session_add_target(session, child, &error);
 	if (!code) {
 		code = session_attach(session, session->nr_targets - 1, &error);
 		if (!code)
 			return;
-		tracer_detach(session->tracer, child); /* it may have come half way */
 		target_forget(session, session->nr_targets - 1);
 	}
+	tracer_detach(session->tracer, child); /* it may have come half way */
 	session->nr_missed_children++;
 	log_write(LOG_VERBOSE, "child %d is not watched: %s", (int)child, error.text);
 }
@@ -211,12 +226,12 @@ static void handle_event(struct session *session, const struct lb_event *event)
 {
 	struct target *target = session_living(session, event->tgid);
 
-	if (!target)
+	if (event->type ==
+	    LB_EVENT_FORK) /* also of a child that is not watched yet, or has ended */
+		on_fork(session, (pid_t)event->other);
+	if (event->type == LB_EVENT_FORK || !target)
 		return;
 	switch (event->type) {
-	case LB_EVENT_FORK:
-		on_fork(session, (pid_t)event->other);
-		break;
 	case LB_EVENT_EXEC:
 		on_exec(session, target, event->time_ns);
 		break;

@@ -19,11 +19,13 @@ struct programs {
 /* The sorts of calls, each with programs of its own. */
 enum sort { SORT_HEAP, SORT_FREE, SORT_MMAP, SORT_SHELTER, SORT_GO_OPEN, SORT_GO_CLOSE, SORT_MAX };
 
-static enum sort sort_of(const struct call *call)
+static enum sort sort_of(const struct site_probe *probe)
 {
+	const struct call *call = probe->call;
+
 	if (call->of_go)
 		return call->closes ? SORT_GO_CLOSE : SORT_GO_OPEN;
-	if (call->call == LB_CALL_SHELTER)
+	if ((probe->cookie & 0xff) == LB_CALL_SHELTER)
 		return SORT_SHELTER;
 	if (call->call == LB_CALL_FREE)
 		return SORT_FREE;
@@ -77,7 +79,7 @@ static int places_collect(const struct object_plan *object, const bool *verified
 	if (!places.offsets || !places.cookies)
 		return -ENOMEM;
 	for (size_t i = 0; i < object->nr_probes; i++) {
-		if (!verified[i] || sort_of(object->probes[i].call) != sort)
+		if (!verified[i] || sort_of(&object->probes[i]) != sort)
 			continue;
 		places.offsets[places.nr] = object->probes[i].placement.offset;
 		places.cookies[places.nr++] = object->probes[i].cookie;

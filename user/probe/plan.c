@@ -46,8 +46,7 @@ static bool probe_cookie(const struct building *building, const struct site_prob
 	if (probe->call->kind != LB_KIND_HEAP || !probe->call->needs_return ||
 	    !wants(building, LB_KIND_MMAP))
 		return false;
-	*ret_cookie =
-		(probe->cookie & (LB_COOKIE_DELTA_MASK << LB_COOKIE_DELTA_SHIFT)) | LB_CALL_SHELTER;
+	*ret_cookie = (probe->cookie & ~0xffULL) | LB_CALL_SHELTER;
 	return true;
 }
 

@@ -110,6 +110,7 @@ struct tracer_options {
 	enum attach_mode mode;
 	uint32_t max_live;        /* 0: default */
 	uint32_t max_sites;       /* 0: default */
+	bool follow;              /* children, too */
 	bool frame_pointers_only; /* do not unwind by tables */
 };
 

@@ -140,6 +140,7 @@ static int size_maps(struct leakbpf *skeleton, const struct tracer_options *opti
 	skeleton->rodata->config.max_sites = sites;
 	skeleton->rodata->config.max_frames = frames;
 	skeleton->rodata->config.unwind_tables = UNWIND_TABLES && !options->frame_pointers_only;
+	skeleton->rodata->config.follow = options->follow;
 	skeleton->rodata->config.page_bytes = (__u64)sysconf(_SC_PAGESIZE);
 	skeleton->rodata->config.memory_bytes = memory_bytes();
 	return error;
