@@ -196,7 +196,10 @@ enum lb_call {
  * bit  20    LB_COOKIE_MULTIPLY
  * bit  21    LB_COOKIE_THROWS: a failure is thrown, not returned
  * bits 32-47 bytes pushed on the stack before the probed instruction: the return address is
- *            at sp + that many
+ *            at sp + that many; but of LB_CALL_MUNMAP, whose return is probed, where that is 0:
+ *            how much code the file has before the probed instruction, in 4 KB
+ * bits 48-63 of LB_CALL_MUNMAP: how much it has behind. Both are 0 where a program's own code may
+ *            be in the file
  *
  * Calls of Go have, from bit 8 on, only what is called LB_COOKIE_GO_* below.
  */
@@ -220,6 +223,14 @@ enum lb_reg {
 #define LB_COOKIE_THROWS      (1ULL << 21)
 #define LB_COOKIE_DELTA_SHIFT 32
 #define LB_COOKIE_DELTA_MASK  0xffffULL
+
+#define LB_COOKIE_BEFORE_SHIFT 32
+#define LB_COOKIE_BEHIND_SHIFT 48
+#define LB_COOKIE_CODE_MAX     0xffffULL
+#define LB_COOKIE_CODE_BITS    12 /* of an address in that unit */
+#define LB_COOKIE_BEFORE(cookie)                                                                   \
+	(((cookie) >> LB_COOKIE_BEFORE_SHIFT & LB_COOKIE_CODE_MAX) << LB_COOKIE_CODE_BITS)
+#define LB_COOKIE_BEHIND(cookie) (((cookie) >> LB_COOKIE_BEHIND_SHIFT) << LB_COOKIE_CODE_BITS)
 
 #define LB_COOKIE_GO_SECOND 0x100 /* the object is the second argument, not the first */
 #define LB_COOKIE_GO_BRANCH 0x200 /* probed at the branch that is taken to grow the stack */

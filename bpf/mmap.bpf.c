@@ -50,7 +50,27 @@ static __always_inline int mmap_enter(struct pt_regs *ctx)
 	thread->call.time_ns = bpf_ktime_get_ns();
 	if (cookie_call(cookie) == LB_CALL_BRK)
 		thread->call.a = program_break();
+	if (cookie_call(cookie) == LB_CALL_MUNMAP)
+		thread->call.c = PT_REGS_IP(ctx);
 	return 0;
+}
+
+/* Was munmap, probed at call->c, called from within the C library? */
+static __always_inline bool caller_is_library(const struct lb_inflight *call, __u64 caller)
+{
+	__u64 before = LB_COOKIE_BEFORE(call->cookie), behind = LB_COOKIE_BEHIND(call->cookie);
+
+	return caller - (call->c - before) < before + behind;
+}
+
+/* The library unmaps what it has mapped itself: blocks and stacks, which have no range here. To look
+ * for what overlaps takes a walk over all ranges, so it is only done for others. */
+static __always_inline void unmapped(struct pt_regs *ctx, const struct lb_inflight *call)
+{
+	if (caller_is_library(call, PT_REGS_IP(ctx)))
+		ledger_close(LB_KIND_MMAP, call->a, call->time_ns);
+	else
+		ledger_close_range(call->a, page_round(call->b), call->time_ns);
 }
 
 static __always_inline void mmap_open(struct pt_regs *ctx, struct lb_thread *thread, __u64 start,
@@ -89,7 +109,7 @@ static __always_inline int mmap_return(struct pt_regs *ctx)
 	}
 	if (cookie_call(call->cookie) == LB_CALL_MUNMAP) {
 		if (!result)
-			ledger_close_range(call->a, page_round(call->b), call->time_ns);
+			unmapped(ctx, call);
 		return 0;
 	}
 	if (result >= ERROR_RETURNED) {

@@ -134,6 +134,8 @@ static void test_own_process(void **state)
 	assert_non_null(probe_of(&libc, "malloc").symbol);
 	assert_non_null(probe_of(&libc, "free").symbol);
 	assert_int_equal(probe_of(&libc, "mmap").cookie & 0xff, LB_CALL_MMAP);
+	assert_in_range(LB_COOKIE_BEFORE(probe_of(&libc, "munmap").cookie), 4096, 16 << 20);
+	assert_in_range(LB_COOKIE_BEHIND(probe_of(&libc, "munmap").cookie), 4096, 16 << 20);
 	assert_null(object_of(&plan, "/ld-linux-x86-64.so.2").path);
 	plan_done(&plan);
 	plan_cache_free(cache);

@@ -287,6 +287,27 @@ static int find_safe_place(struct image *image, const struct candidate *candidat
 			      candidate->call->needs_return, ret_placement);
 }
 
+/* How much code without a gap lies beside @vaddr, in units of a cookie; @step: the unit, or its
+ * negative. */
+static uint64_t code_beside(struct image *image, uint64_t vaddr, int64_t step)
+{
+	uint64_t units = 0;
+
+	while (units < LB_COOKIE_CODE_MAX &&
+	       image_is_executable(image, vaddr + (uint64_t)step * (units + 1)))
+		units++;
+	return units;
+}
+
+/* Where the callers of munmap are that belong to the C library. */
+static uint64_t library_cookie(struct image *image, const struct placement *placement)
+{
+	const int64_t unit = 1LL << LB_COOKIE_CODE_BITS;
+
+	return code_beside(image, placement->vaddr, -unit) << LB_COOKIE_BEFORE_SHIFT |
+	       code_beside(image, placement->vaddr, unit) << LB_COOKIE_BEHIND_SHIFT;
+}
+
 static int place(struct image *image, const struct candidate *candidate,
 		 struct discovery *discovery)
 {
@@ -298,6 +319,9 @@ static int place(struct image *image, const struct candidate *candidate,
 	if (err < 0)
 		return discovery_add_unplaced(discovery, candidate->call, candidate->symbol, err);
 	probe.cookie = call_cookie(candidate->call, &probe.placement);
+	if (candidate->call->call == LB_CALL_MUNMAP && discovery->allocator &&
+	    is_libc_name(discovery->allocator) && !image_is_static(image))
+		probe.cookie |= library_cookie(image, &probe.placement);
 	return discovery_add_probe(discovery, candidate->symbol, &probe);
 }
 
