@@ -49,6 +49,7 @@ static void defaults(void **state)
 	assert_int_equal(options.format, REPORT_TEXT);
 	assert_int_equal(options.attach, ATTACH_AUTO);
 	assert_int_equal(options.min_objects, 5);
+	assert_true(options.horizon_s == 0);
 	assert_null(options.output);
 	assert_false(options.all_sites || options.quiet || options.follow);
 	options_done(&options);
@@ -61,7 +62,8 @@ static void every_option(void **state)
 	(void)state;
 	assert_int_equal(parse(&options,
 			       "-p 1,2 --pid=3,2 -d 90s -i 0.5 -k mmap -f json -n 20 "
-			       "--all-sites --follow --attach=perf --max-live=4096 -vv -q"),
+			       "--all-sites --follow --attach=perf --max-live=4096 --horizon=600 "
+			       "-vv -q"),
 			 0);
 	assert_int_equal(options.nr_pids, 3);
 	assert_int_equal(options.pids[2], 3);
@@ -72,6 +74,7 @@ static void every_option(void **state)
 	assert_int_equal(options.top, 20);
 	assert_int_equal(options.attach, ATTACH_PERF);
 	assert_int_equal(options.max_live, 4096);
+	assert_true(options.horizon_s == 600);
 	assert_int_equal(options.verbose, 2);
 	assert_true(options.all_sites && options.quiet && options.follow);
 	options_done(&options);
@@ -103,6 +106,7 @@ static void wrong_usage_is_refused(void **state)
 		"-p 1 -n 1x",
 		"-p 1 --attach x",
 		"-p 1 --max-live 5",
+		"-p 1 --horizon 5",
 		"-p 1 --unheard",
 		"-p 1 -Z",
 		"-p 1 stray",

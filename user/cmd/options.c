@@ -11,6 +11,7 @@
 #define DEFAULT_INTERVAL_S  5
 #define MIN_INTERVAL_S      0.1
 #define DEFAULT_MIN_OBJECTS 5
+#define MIN_HORIZON_S       60
 
 /* Long options without a short one. */
 enum {
@@ -19,6 +20,7 @@ enum {
 	OPT_ATTACH,
 	OPT_MAX_LIVE,
 	OPT_MIN_OBJECTS,
+	OPT_HORIZON,
 	OPT_UNWIND,
 	OPT_RECORD,
 	OPT_FORCE,
@@ -42,6 +44,8 @@ static const struct argp_option what_options[] = {
 	  0 },
 	{ "min-objects", OPT_MIN_OBJECTS, "N", 0,
 	  "A site with fewer live objects is never suspected (default 5)", 0 },
+	{ "horizon", OPT_HORIZON, "SEC", 0,
+	  "Judge by the last SEC seconds of a long watch (default 14400)", 0 },
 	{ "no-confirm", OPT_NO_CONFIRM, NULL, 0,
 	  "Do not read the memory of the processes to see whether a pointer to a growing site's "
 	  "blocks is left",
@@ -126,6 +130,9 @@ static error_t parse_what(int key, char *arg, struct argp_state *state)
 	case OPT_FORCE:
 		options->force = true;
 		return 0;
+	case OPT_HORIZON:
+		return parsed(state, parse_seconds(arg, MIN_HORIZON_S, &options->horizon_s, &error),
+			      &error);
 	case OPT_MIN_OBJECTS:
 		return parsed(state,
 			      parse_number(arg, 1, UINT32_MAX, &options->min_objects, &error),

@@ -19,6 +19,7 @@ struct options {
 	size_t nr_pids, capacity;
 	double duration_s; /* 0: until Ctrl-C */
 	double interval_s;
+	double horizon_s;   /* how much of a long watch is judged; 0: default */
 	const char *output; /* NULL: standard output */
 	const char *record; /* keep all snapshots in this file; NULL: do not */
 	size_t top;         /* 0: all */

@@ -24,6 +24,7 @@ static int session_init(struct session *session, const struct options *options, 
 	const struct trend_options trend = {
 		.min_objects = options->min_objects,
 		.interval_ns = (uint64_t)(options->interval_s * (double)NSEC_PER_SEC),
+		.horizon_ns = (uint64_t)(options->horizon_s * (double)NSEC_PER_SEC),
 		.min_bytes_per_day = TREND_MIN_BYTES_PER_DAY,
 	};
 
