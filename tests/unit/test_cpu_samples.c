@@ -19,18 +19,16 @@ struct found {
 	uint64_t marked_at;
 };
 
-/* Takes CPU time, with a pattern on its stack; returns where that was. */
-static __attribute__((noinline)) uint64_t burn(void)
+/* Takes CPU time below the frame of its caller, which has the marks. */
+static __attribute__((noinline)) void burn(volatile uint64_t *marks)
 {
-	volatile uint64_t marks[4] = { PATTERN, PATTERN, PATTERN, PATTERN };
 	uint64_t end_ns = clock_monotonic_ns() + BURN_NS;
 
 	while (clock_monotonic_ns() < end_ns)
 		marks[0] = marks[1];
-	return (uint64_t)(uintptr_t)&marks[1];
 }
 
-/* The sample's bytes are those of the stack: the pattern is where burn() has it. */
+/* The sample's bytes are those of the stack: the pattern is where it was put. */
 static void look(const struct cpu_sample *sample, void *context)
 {
 	struct found *found = context;
@@ -45,14 +43,15 @@ static void look(const struct cpu_sample *sample, void *context)
 static void samples_hold_the_stack(void **state)
 {
 	struct cpu_samples *samples = cpu_samples_start(getpid());
-	struct found found = { 0 };
+	volatile uint64_t marks[] = { PATTERN, PATTERN };
+	struct found found = { .marked_at = (uint64_t)(uintptr_t)&marks[1] };
 
 	(void)state;
 	if (!samples) {
 		print_message("the kernel does not let this process sample its threads\n");
 		skip();
 	}
-	found.marked_at = burn();
+	burn(marks);
 	cpu_samples_visit(samples, look, &found);
 	assert_null(cpu_samples_stop(samples));
 	assert_in_range(found.nr, 5, 31);
