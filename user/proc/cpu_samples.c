@@ -96,10 +96,11 @@ struct cpu_samples *cpu_samples_start(pid_t pid)
 	for (size_t i = 0; samples && tasks && i < MAX_LOOKED && (task = readdir(tasks)); i++) {
 		pid_t tid = (pid_t)strtol(task->d_name, NULL, 10);
 
-		if (tid > 0 && is_running(tid) &&
-		    !sample_thread(tid, &samples->threads[samples->nr_threads]) &&
-		    ++samples->nr_threads == MAX_THREADS)
+		if (samples->nr_threads == MAX_THREADS)
 			break;
+		if (tid > 0 && is_running(tid) &&
+		    !sample_thread(tid, &samples->threads[samples->nr_threads]))
+			samples->nr_threads++;
 	}
 	if (tasks)
 		closedir(tasks);
