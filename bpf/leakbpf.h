@@ -52,8 +52,8 @@ enum lb_count {
 enum lb_loss {
 	LB_LOSS_THREAD,     /* no per-thread scratch could be had */
 	LB_LOSS_MAY_THROW,  /* a C++ allocation that may fail is left alone: limits.bpf.h */
-	LB_LOSS_ABANDONED,  /* a call left without returning (longjmp, exception, thread exit) */
-	LB_LOSS_LIVE_FULL,  /* the live map is at its limit; the loader raises the sampling */
+	LB_LOSS_ABANDONED,  /* a call left without returning (longjmp, exception) */
+	LB_LOSS_LIVE_FULL,  /* the map is at its limit; of blocks the loader raises the sampling */
 	LB_LOSS_LIVE_NOMEM, /* the kernel had no memory for a live entry */
 	LB_LOSS_SITES_FULL, /* no slot for a new site */
 	LB_LOSS_USER_READ,  /* memory of the target that was needed could not be read */

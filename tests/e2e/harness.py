@@ -433,6 +433,19 @@ def check_unharmed(workload, observer):
     require(not differences, f"breakpoints left in the target: {differences[:5]}")
 
 
+def observe_together(*workloads):
+    """Watches several workloads at once through their phase "go"; returns the final report."""
+    pids = ",".join(str(workload.pid) for workload in workloads)
+    with Observer(pid=pids) as observer:
+        observer.wait_ready()
+        for workload in workloads:
+            workload.phase("go")
+        report = observer.finish()
+        for workload in workloads:
+            check_unharmed(workload, observer)
+        return report
+
+
 def observe(workload, *phases, options=(), **arguments):
     """Watches the workload through the phases; checks what must hold in any watch of a workload
     that ends at rest; returns the final report."""

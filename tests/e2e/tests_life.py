@@ -5,7 +5,7 @@ import os
 import signal
 
 from harness import (Observer, Report, Workload, check_conservation, check_expectations,
-                     check_unharmed, observe, read_text, require,
+                     check_unharmed, observe, observe_together, read_text, require,
                      text_differences, wait_for, workload_path)
 from registry import test
 
@@ -252,12 +252,7 @@ def two_observers():
 
 def unwind_of(*workloads):
     """What the unwind tables of these processes cost, watched by one observer."""
-    pids = ",".join(str(workload.pid) for workload in workloads)
-    with Observer(pid=pids) as observer:
-        observer.wait_ready()
-        for workload in workloads:
-            workload.phase("go")
-        report = observer.finish()
+    report = observe_together(*workloads)
     for workload in workloads:
         check_expectations(report, workload, pid=workload.pid)
     return report.document["unwind"]

@@ -4,7 +4,7 @@
 import re
 
 from harness import (Observer, Workload, check_conservation, check_expectations, check_unharmed,
-                     describe, observe, read_text, require, simple_name)
+                     describe, observe, observe_together, read_text, require, simple_name)
 from registry import test
 from tests_heap import PRELOADS, library
 
@@ -110,13 +110,7 @@ def freeing_many():
     with Workload("freeing") as one, Workload("freeing") as two, \
             Workload("freeing_static") as three:
         workloads = one, two, three
-        pids = ",".join(str(workload.pid) for workload in workloads)
-        with Observer(pid=pids) as observer:
-            observer.wait_ready()
-            for workload in workloads:
-                workload.phase("go")
-            report = observer.finish()
-            for workload in workloads:
-                check_freeing(report, workload)
-                check_unharmed(workload, observer)
-                workload.end()
+        report = observe_together(*workloads)
+        for workload in workloads:
+            check_freeing(report, workload)
+            workload.end()

@@ -8,7 +8,7 @@ DEFINE_CLEANUP(lefts, struct memory_left *, free(*value))
 DEFINE_CLEANUP(tgids, uint32_t *, free(*value))
 
 /* Fills @tgids with the targets that share the limit of target @first. The machine's holds for all:
- * 0 is returned then. Without a limit known the bytes are 0. */
+ * 0 is returned then. */
 static size_t fill_sharers(const struct session *session, const struct memory_left *lefts,
 			   size_t first, uint32_t *tgids)
 {

@@ -226,10 +226,12 @@ static void handle_event(struct session *session, const struct lb_event *event)
 {
 	struct target *target = session_living(session, event->tgid);
 
-	if (event->type ==
-	    LB_EVENT_FORK) /* also of a child that is not watched yet, or has ended */
+	if (event->type == LB_EVENT_FORK) {
+		/* also of a child that is not watched yet, or has ended */
 		on_fork(session, (pid_t)event->other);
-	if (event->type == LB_EVENT_FORK || !target)
+		return;
+	}
+	if (!target)
 		return;
 	switch (event->type) {
 	case LB_EVENT_EXEC:

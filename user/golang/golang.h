@@ -140,8 +140,8 @@ int goroutine_watch_take(struct goroutine_watch *watch, const struct goroutine_l
 /* Adds the sites to the @snapshot, which stays sorted, with sums and counters. The cohorts are
  * borrowed until the next poll. 0 or -ENOMEM. */
 int goroutine_watch_add(const struct goroutine_watch *watch, struct snapshot *snapshot);
-/* The stack of the site with this key.stack, "created by" its creator outermost; valid until the next
- * poll. NULL: there is no such site. */
+/* The stack of the site with this key.stack, "created by" its creator outermost; of one that never
+ * waits that of samples, once there are some. Valid until the next poll. NULL: there is no such site. */
 const struct stack *goroutine_watch_stack(const struct goroutine_watch *watch, uint64_t id);
 /* "goroutine 12 has been running in main.poll for 40 s ..." of a site where one never waits; valid
  * until the next poll. NULL: none does. */

@@ -87,8 +87,8 @@ static int copy_stack(struct goroutine_watch *watch, const struct goroutine *gor
 	return 0;
 }
 
-int site_copy_stack(const struct goroutine_site *site, const struct stack *stack,
-		    struct stack *copy)
+int site_copy_running(const struct goroutine_site *site, const struct stack *stack,
+		      struct stack *copy)
 {
 	const struct frame *last =
 		site->stack.nr_frames ? &site->stack.frames[site->stack.nr_frames - 1] : NULL;

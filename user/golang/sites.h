@@ -67,8 +67,8 @@ struct goroutine_site *site_find(const struct goroutine_watch *watch, uint64_t i
  * memory. */
 struct goroutine_site *site_of(struct goroutine_watch *watch, const struct goroutine *goroutine);
 /* Makes @copy of the frames @stack of goroutines at @site, with its go statement. 0 or -ENOMEM. */
-int site_copy_stack(const struct goroutine_site *site, const struct stack *stack,
-		    struct stack *copy);
+int site_copy_running(const struct goroutine_site *site, const struct stack *stack,
+		      struct stack *copy);
 /* Forgets sites that have been empty for long; when there are many, all that are empty. */
 void sites_forget(struct goroutine_watch *watch, uint64_t now_ns);
 void sites_free(struct goroutine_watch *watch);

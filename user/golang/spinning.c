@@ -4,7 +4,6 @@
  * takes a CPU, or would if others left it one. It may be a select with default in a loop, or honest
  * work: suspect, not more.
  */
-#include <dirent.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +12,10 @@
 #include "golang/process.h"
 #include "golang/sites.h"
 
-#define SPIN_NS     (5 * NSEC_PER_SEC)
-#define SPIN_POLLS  5
-#define BUSY_SHARE  2 /* at least 1/BUSY_SHARE of a CPU */
-#define MAX_STAT    4096
-#define MAX_THREADS 4096
+#define SPIN_NS    (5 * NSEC_PER_SEC)
+#define SPIN_POLLS 5
+#define BUSY_SHARE 2 /* at least 1/BUSY_SHARE of a CPU */
+#define MAX_STAT   4096
 
 /* CPU time of process @pid in ns, of all its threads; 0: unknown. Linux
  * Documentation/filesystems/proc.rst, /proc/PID/stat: utime, stime. */
@@ -40,28 +38,28 @@ static uint64_t cpu_time_ns(pid_t pid)
 	return (user + system) * (NSEC_PER_SEC / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
-/* How long the threads of process @pid that live have waited for a CPU, in ns. Linux
+/* How long one thread has waited for a CPU is added to the sum, in ns. Linux
  * Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat: the second number. */
+static bool add_wait_time(pid_t tid, void *context)
+{
+	char *text __cleanup_string = NULL;
+	uint64_t *wait_ns = context, one_ns;
+	char path[64];
+	size_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)tid);
+	if (!io_read_file(path, MAX_STAT, &text, &len) &&
+	    sscanf(text, "%*u %" SCNu64, &one_ns) == 1)
+		*wait_ns += one_ns;
+	return true;
+}
+
+/* The sum over the threads of process @pid that live. */
 static uint64_t wait_time_ns(pid_t pid)
 {
-	DIR *tasks;
-	uint64_t wait_ns = 0, one_ns;
-	struct dirent *task;
-	char path[320];
+	uint64_t wait_ns = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	tasks = opendir(path);
-	for (size_t i = 0; tasks && i < MAX_THREADS && (task = readdir(tasks)); i++) {
-		char *text __cleanup_string = NULL;
-		size_t len;
-
-		snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)pid, task->d_name);
-		if (task->d_name[0] != '.' && !io_read_file(path, MAX_STAT, &text, &len) &&
-		    sscanf(text, "%*u %" SCNu64, &one_ns) == 1)
-			wait_ns += one_ns;
-	}
-	if (tasks)
-		closedir(tasks);
+	target_for_each_thread(pid, add_wait_time, &wait_ns);
 	return wait_ns;
 }
 
@@ -118,7 +116,7 @@ static void find_places(struct goroutine_watch *watch)
 		if (watch->samples)
 			found = running_stack(watch->golang, watch->samples,
 					      site->stack.frames[0].address);
-		if (!found || site_copy_stack(site, found, &site->running))
+		if (!found || site_copy_running(site, found, &site->running))
 			unknown = true;
 	}
 	watch->samples = cpu_samples_stop(watch->samples);

@@ -6,7 +6,6 @@
  * include/uapi/linux/perf_event.h.
  */
 #include <asm/perf_regs.h>
-#include <dirent.h>
 #include <errno.h>
 #include <linux/perf_event.h>
 #include <stdlib.h>
@@ -19,7 +18,6 @@
 #include "proc/stat.h"
 
 #define MAX_THREADS  8
-#define MAX_LOOKED   4096 /* threads of which it is asked whether they run */
 #define PERIOD_NS    (5 * NSEC_PER_SEC / 1000)
 #define STACK_BYTES  16384
 #define BUFFER_BYTES (1UL << 19) /* for 31 samples; what comes later is not needed */
@@ -84,26 +82,21 @@ static bool is_running(pid_t tid)
 	return !process_stat_read(tid, &stat) && stat.state == 'R';
 }
 
+static bool sample_running(pid_t tid, void *context)
+{
+	struct cpu_samples *samples = context;
+
+	if (is_running(tid) && !sample_thread(tid, &samples->threads[samples->nr_threads]))
+		samples->nr_threads++;
+	return samples->nr_threads < MAX_THREADS;
+}
+
 struct cpu_samples *cpu_samples_start(pid_t pid)
 {
 	struct cpu_samples *samples = calloc(1, sizeof(*samples));
-	struct dirent *task;
-	char path[64];
-	DIR *tasks;
 
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	tasks = opendir(path);
-	for (size_t i = 0; samples && tasks && i < MAX_LOOKED && (task = readdir(tasks)); i++) {
-		pid_t tid = (pid_t)strtol(task->d_name, NULL, 10);
-
-		if (samples->nr_threads == MAX_THREADS)
-			break;
-		if (tid > 0 && is_running(tid) &&
-		    !sample_thread(tid, &samples->threads[samples->nr_threads]))
-			samples->nr_threads++;
-	}
-	if (tasks)
-		closedir(tasks);
+	if (samples)
+		target_for_each_thread(pid, sample_running, samples);
 	return samples && samples->nr_threads ? samples : cpu_samples_stop(samples);
 }
 

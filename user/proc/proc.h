@@ -20,6 +20,10 @@ void target_done(struct target *target);
 /* Was process @pid started with an environment variable that begins with @start ("NAME=VALUE")?
  * 1 yes, 0 no, -errno: its environment can not be read. */
 int target_has_variable(pid_t pid, const char *start);
+/* Shows the ids of the threads of process @pid, the first thousands of them, to @visit until it returns
+ * false. */
+typedef bool (*thread_visitor)(pid_t tid, void *context);
+void target_for_each_thread(pid_t pid, thread_visitor visit, void *context);
 
 /* --- maps.c --- */
 struct mapping {

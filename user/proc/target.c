@@ -2,6 +2,7 @@
 /*
  * A process to watch: who it is and what it runs.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,6 +14,7 @@
 #include "proc/stat.h"
 
 #define KERNEL_COMM_CHARS 15 /* kernel include/linux/sched.h: TASK_COMM_LEN - 1 */
+#define MAX_THREADS       4096
 #define ENVIRONMENT_MAX   (4U << 20)
 
 static int check_thread(pid_t pid, struct error *error)
@@ -180,4 +182,22 @@ int target_has_variable(pid_t pid, const char *start)
 		    !memcmp(variable, start, strlen(start)))
 			return 1;
 	return 0;
+}
+
+void target_for_each_thread(pid_t pid, thread_visitor visit, void *context)
+{
+	struct dirent *task;
+	char path[64];
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	tasks = opendir(path);
+	for (size_t i = 0; tasks && i < MAX_THREADS && (task = readdir(tasks)); i++) {
+		pid_t tid = (pid_t)strtol(task->d_name, NULL, 10);
+
+		if (tid > 0 && !visit(tid, context))
+			break;
+	}
+	if (tasks)
+		closedir(tasks);
 }
