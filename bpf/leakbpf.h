@@ -32,9 +32,10 @@ enum lb_kind {
  * Counters, summed over CPUs. They obey the conservation law that each report states:
  *
  *   hits   = opened + failed + nested + sampled_out + in flight + every loss of enum lb_loss
- *   closes = closed + unmatched + partial
+ *   closes = closed + unmatched + partial + closing
  *
- * where opened is the sum of opened - untracked over all sites, and closed that of closed.
+ * where opened is the sum of opened - untracked over all sites, and closed that of closed. The
+ * ledger is read while the targets run: what is in flight or closing was under way then.
  */
 enum lb_count {
 	LB_COUNT_HITS,        /* calls that may open something, seen at their entry */

@@ -197,6 +197,8 @@ static void write_ledger(FILE *out, const struct snapshot *snapshot, enum lb_kin
 		(uintmax_t)balance.matched, (uintmax_t)count[LB_COUNT_UNMATCHED]);
 	if (count[LB_COUNT_PARTIAL])
 		fprintf(out, " + %ju partial", (uintmax_t)count[LB_COUNT_PARTIAL]);
+	if (balance.closing)
+		fprintf(out, " + %jd closing", (intmax_t)balance.closing);
 	fputc('\n', out);
 }
 

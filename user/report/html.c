@@ -241,7 +241,8 @@ static void add_row(struct buf *html, const struct snapshot *snapshot, const cha
 /* What follows from the counters, kind by kind. */
 static void add_balances(struct buf *html, const struct snapshot *snapshot)
 {
-	__u64 opened[LB_KIND_MAX], matched[LB_KIND_MAX], in_flight[LB_KIND_MAX];
+	__u64 opened[LB_KIND_MAX], matched[LB_KIND_MAX], in_flight[LB_KIND_MAX],
+		closing[LB_KIND_MAX];
 	size_t kind;
 
 	for (kind = 0; kind < LB_KIND_MAX; kind++) {
@@ -250,10 +251,12 @@ static void add_balances(struct buf *html, const struct snapshot *snapshot)
 		opened[kind] = snapshot->opened[kind];
 		matched[kind] = balance.matched;
 		in_flight[kind] = (__u64)balance.in_flight;
+		closing[kind] = (__u64)balance.closing;
 	}
 	add_row(html, snapshot, "", "opened", opened, 1);
 	add_row(html, snapshot, "", "matched", matched, 1);
 	add_row(html, snapshot, "", "in flight", in_flight, 1);
+	add_row(html, snapshot, "", "closing", closing, 1);
 }
 
 static void write_ledger(FILE *out, const struct snapshot *snapshot)
@@ -292,7 +295,7 @@ static void write_completeness(FILE *out, const struct report *report)
 	buf_puts(&html, lost ? " lost; they are counted below by cause." : "No event was lost.");
 	buf_puts(&html,
 		 " Every call adds up: hits = opened + failed + nested + sampled out + lost + "
-		 "in flight; closes = matched + unmatched + partial.</p>\n");
+		 "in flight; closes = matched + unmatched + partial + closing.</p>\n");
 	xml_flush(out, &html);
 	write_ledger(out, report->snapshot);
 	fprintf(out, "<p class=\"faint\">Probes: %s; the last poll took %.1f ms.</p>\n</section>\n",

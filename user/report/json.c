@@ -120,7 +120,8 @@ static void write_losses(struct writer *writer, const struct lb_stats *stats)
 	writer_end_object(writer);
 }
 
-/* hits = opened + failed + nested + sampled_out + lost + in_flight; closes = matched + unmatched */
+/* hits = opened + failed + nested + sampled_out + lost + in_flight;
+ * closes = matched + unmatched + partial + closing */
 static void write_balance(struct writer *writer, const struct snapshot *snapshot, enum lb_kind kind)
 {
 	struct balance balance = snapshot_balance(snapshot, kind);
@@ -134,6 +135,7 @@ static void write_balance(struct writer *writer, const struct snapshot *snapshot
 	writer_unsigned(writer, "lost", balance.lost);
 	writer_signed(writer, "in_flight", balance.in_flight);
 	writer_unsigned(writer, "matched", balance.matched);
+	writer_signed(writer, "closing", balance.closing);
 	writer_end_object(writer);
 }
 

@@ -37,6 +37,8 @@ struct balance snapshot_balance(const struct snapshot *snapshot, enum lb_kind ki
 	balance.in_flight =
 		(int64_t)(count[LB_COUNT_HITS] - snapshot->opened[kind] - count[LB_COUNT_FAILED] -
 			  count[LB_COUNT_NESTED] - count[LB_COUNT_SAMPLED_OUT] - balance.lost);
+	balance.closing = (int64_t)(count[LB_COUNT_CLOSES] - balance.matched -
+				    count[LB_COUNT_UNMATCHED] - count[LB_COUNT_PARTIAL]);
 	return balance;
 }
 

@@ -69,6 +69,7 @@ struct balance {
 	uint64_t lost;     /* sum of all losses */
 	int64_t in_flight; /* calls not returned yet; negative: the law is broken */
 	uint64_t matched;
+	int64_t closing; /* closes that were under way when the ledger was read */
 };
 
 struct balance snapshot_balance(const struct snapshot *snapshot, enum lb_kind kind);
