@@ -357,7 +357,7 @@ def watch_stuck(version, *arguments, seconds=12, fewest=0):
             observer.wait_end(timeout=seconds + 30)
             report = Report(read_text(observer.output))
         require(program.is_alive(), "the program has ended")
-    check_conservation(report)
+    check_conservation(report, in_flight=1)
     require(len(report.of("goroutine")) >= fewest, f"too few findings: {report.text}"[:600])
     target = report.document["targets"][0]
     require(target["runtime"] == "go" and target["go_version"].startswith(f"go{version}"),

@@ -109,7 +109,7 @@ def watch_prometheus(server, port):
         report = observer.finish()
     require(server.poll() is None, "prometheus has ended")
     require(is_ready(port), "prometheus does not answer any more")
-    check_conservation(report)
+    check_conservation(report, in_flight=4)
     growing = report.flagged(("growing",))
     print(f"{asked} queries; {len(report.findings)} sites, {len(growing)} growing")
     for finding in growing:
