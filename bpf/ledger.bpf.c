@@ -52,21 +52,6 @@ struct {
 	__type(value, struct lb_survivors);
 } survivors SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 16);
-} events SEC(".maps");
-
-__noinline int event_send(__u32 type, __u32 tgid, __u32 other)
-{
-	struct lb_event event = { .type = type, .tgid = tgid, .other = other };
-
-	event.time_ns = bpf_ktime_get_ns();
-	if (bpf_ringbuf_output(&events, &event, sizeof(event), 0))
-		stats_defect(LB_DEFECT_EVENT_DROPPED);
-	return 0;
-}
-
 /* Takes a slot: a forgotten one first, else the next fresh one. -1: none is left. */
 static __always_inline int slot_take(__u32 *ret_slot)
 {
@@ -220,6 +205,19 @@ static __always_inline bool live_is_part(struct lb_live_key *key)
 	return found && found->flags & LB_LIVE_PART;
 }
 
+/* A close is counted before what it does to its site, so that who reads in between finds one under
+ * way and none too many. */
+static __always_inline void close_begin(__u32 kind)
+{
+	stats_count(kind, LB_COUNT_CLOSES);
+}
+
+/* Somebody else closed it. */
+static __always_inline void close_cancel(__u32 kind)
+{
+	stats_add(kind, LB_COUNT_CLOSES, -1ULL);
+}
+
 #define E2BIG  7
 #define EEXIST 17
 
@@ -232,8 +230,10 @@ static __always_inline long live_open(struct lb_live_key *key, struct lb_live *e
 	if (error != -EEXIST)
 		return error;
 	replaced_part = live_is_part(key);
-	if (!live_close(key, ~0ULL)) {
-		stats_count(key->kind, LB_COUNT_CLOSES);
+	close_begin(key->kind);
+	if (live_close(key, ~0ULL)) {
+		close_cancel(key->kind);
+	} else {
 		stats_count(key->kind, LB_COUNT_REPLACED);
 		if (replaced_part)
 			stats_count(key->kind, LB_COUNT_PARTIAL);
@@ -282,7 +282,7 @@ __noinline int ledger_close(__u32 kind, __u64 id, __u64 before_ns)
 
 	if (kind >= LB_KIND_MAX)
 		return -1;
-	stats_count(kind, LB_COUNT_CLOSES);
+	close_begin(kind);
 	if (live_close(&key, before_ns))
 		stats_count(kind, LB_COUNT_UNMATCHED);
 	return 0;
@@ -292,8 +292,7 @@ __noinline int ledger_close(__u32 kind, __u64 id, __u64 before_ns)
 
 struct cut {
 	__u64 start, end, before_ns;
-	__u32 tgid;
-	__u32 nr_closed, nr_partial;
+	__u32 tgid, nr;
 };
 
 /* Takes @bytes off what a site has open, without closing the object. */
@@ -348,20 +347,25 @@ static long range_cut(struct bpf_map *map, struct lb_live_key *key, struct lb_li
 	if (entry_key.tgid != cut->tgid || end <= cut->start || start >= cut->end ||
 	    entry.birth_ns >= cut->before_ns)
 		return 0;
+	close_begin(LB_KIND_MMAP);
 	if (start >= cut->start && end <= cut->end) {
-		if (live_close(&entry_key, cut->before_ns))
+		if (live_close(&entry_key, cut->before_ns)) {
+			close_cancel(LB_KIND_MMAP);
 			return 0;
+		}
+		cut->nr++;
 		if (entry.flags & LB_LIVE_PART)
-			cut->nr_partial++;
-		else
-			cut->nr_closed++;
+			stats_count(LB_KIND_MMAP, LB_COUNT_PARTIAL);
 		return 0;
 	}
-	if (start < cut->start)
+	if (start < cut->start) {
 		found->weight = cut->start - start;
-	else if (live_delete(&entry_key))
+	} else if (live_delete(&entry_key)) {
+		close_cancel(LB_KIND_MMAP);
 		return 0;
-	cut->nr_partial++;
+	}
+	cut->nr++;
+	stats_count(LB_KIND_MMAP, LB_COUNT_PARTIAL);
 	site_shrink(entry.site,
 		    (end < cut->end ? end : cut->end) - (start > cut->start ? start : cut->start));
 	if (end > cut->end)
@@ -378,9 +382,7 @@ __noinline int ledger_cut_ranges(__u64 start, __u64 bytes, __u64 before_ns)
 	if (!nr_ranges)
 		return 0;
 	bpf_for_each_map_elem(&ranges, range_cut, &cut, 0);
-	stats_add(LB_KIND_MMAP, LB_COUNT_CLOSES, cut.nr_closed + cut.nr_partial);
-	stats_add(LB_KIND_MMAP, LB_COUNT_PARTIAL, cut.nr_partial);
-	return cut.nr_closed + cut.nr_partial;
+	return cut.nr;
 }
 
 __noinline int ledger_close_range(__u64 start, __u64 bytes, __u64 before_ns)

@@ -113,7 +113,4 @@ int ledger_close_range(__u64 start, __u64 bytes, __u64 before_ns);
  * counted. Returns the number of ranges closed or cut. */
 int ledger_cut_ranges(__u64 start, __u64 bytes, __u64 before_ns);
 
-/* Tells the loader what a process did. */
-int event_send(__u32 type, __u32 tgid, __u32 other);
-
 #endif

@@ -64,10 +64,13 @@ static __always_inline bool caller_is_library(const struct lb_inflight *call, __
 }
 
 /* The library unmaps what it has mapped itself: blocks and stacks, which have no range here. To look
- * for what overlaps takes a walk over all ranges, so it is only done for others. */
+ * for what overlaps takes a walk over all ranges, so it is only done for others, and where a range
+ * begins: a function that the library calls may leave by a jump to munmap. */
 static __always_inline void unmapped(struct pt_regs *ctx, const struct lb_inflight *call)
 {
-	if (caller_is_library(call, PT_REGS_IP(ctx)))
+	struct lb_live_key key = { .tgid = current_tgid(), .kind = LB_KIND_MMAP, .id = call->a };
+
+	if (caller_is_library(call, PT_REGS_IP(ctx)) && !bpf_map_lookup_elem(&ranges, &key))
 		ledger_close(LB_KIND_MMAP, call->a, call->time_ns);
 	else
 		ledger_close_range(call->a, page_round(call->b), call->time_ns);

@@ -194,7 +194,7 @@ if(NOT LEAKBPF_FUZZ AND NOT LEAKBPF_SANITIZE AND NOT LEAKBPF_ANALYZE)
 		file(MAKE_DIRECTORY ${found})
 		file(GLOB seeds tests/fuzz/corpus/${name})
 		add_test(NAME fuzz.${name} COMMAND ${CMAKE_BINARY_DIR}/with-clang/${name}
-			-runs=${runs} -max_total_time=120 -timeout=20 -rss_limit_mb=1024
+			-seed=1 -runs=${runs} -max_total_time=120 -timeout=20 -rss_limit_mb=1024
 			-print_final_stats=1 ${found} ${seeds})
 		set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 300
 			FIXTURES_REQUIRED clang_build)

@@ -38,6 +38,7 @@ class Browser:
         self.profile = tempfile.mkdtemp(prefix="leakbpf-browser-")
         self.complaints = []
         self.requests = []
+        self.loaded = []  # the pages, by who loaded them
         self.next_id = 0
         self.buffer = b""
         child_reads, self.to_browser = os.pipe()
@@ -82,6 +83,7 @@ class Browser:
                                  flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     # --- messages ---
 
@@ -109,6 +111,8 @@ class Browser:
             self.complaints.append(params["args"])
         elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.complaints.append(params["entry"])
+        elif method == "Page.lifecycleEvent" and params["name"] == "load":
+            self.loaded.append(params["loaderId"])
         elif method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
 
@@ -142,8 +146,9 @@ class Browser:
     def open(self, path, width=1200, height=900):
         self.resize(width, height)
         self.requests.clear()
-        self.call("Page.navigate", url=f"file://{path}")
-        self.wait_message(lambda m: m.get("method") == "Page.loadEventFired", f"load {path}")
+        loader = self.call("Page.navigate", url=f"file://{path}")["loaderId"]
+        while loader not in self.loaded:  # it may have been before the answer came
+            self.wait_message(lambda m: m.get("method") == "Page.lifecycleEvent", f"load {path}")
 
     def resize(self, width, height):
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,

@@ -74,7 +74,7 @@ def watch(programs, kinds, seconds):
         observer.wait_end(timeout=seconds + 30)
         report = Report(read_text(observer.output))
     require(all(program.is_alive() for program in programs), "a program has ended")
-    check_conservation(report, in_flight=len(programs))
+    check_conservation(report, in_flight=4 * len(programs))
     return report
 
 

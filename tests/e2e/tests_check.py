@@ -2,13 +2,16 @@
 """leakbpf run and leakbpf check: programs watched from their first instruction, exit statuses,
 suppressions, baselines and completions."""
 
+import fcntl
 import os
 import pty
 import re
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
+import time
 
 from harness import (DEADLINE_S, LEAKBPF, SOURCES, Report, Skip, Workload, read_text, require,
                      total, wait_for, workload_path)
@@ -126,6 +129,26 @@ def check_lost_stdout():
         require(Report(read_text(report)).flagged(), "no report, or nothing in it")
 
 
+FILLS_PIPE = "import os, time; os.set_blocking(1, False); time.sleep(60)"
+PAGE = 4096
+
+
+@test()
+def run_full_pipe():
+    """A program that makes the shared standard output non-blocking, and a reader that is late."""
+    with subprocess.Popen([LEAKBPF, "run", "-i", "0.1", "-d", "11", "--", sys.executable, "-c",
+                           FILLS_PIPE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as run:
+        fcntl.fcntl(run.stdout, fcntl.F_SETPIPE_SZ, PAGE)
+        poll = select.poll()
+        poll.register(run.stdout, select.POLLIN)
+        require(poll.poll(DEADLINE_S * 1000), "no line of a poll")
+        time.sleep(10)
+        out, err = run.communicate(timeout=DEADLINE_S)
+        require(run.returncode == 0, f"exit status {run.returncode}: {err}")
+    require(len(out) > PAGE and "ledger of heap: " in out, f"not all was written: {out}")
+
+
 @test()
 def check_confidence():
     """What is less certain than asked for fails nothing."""
@@ -198,10 +221,10 @@ def check_tidy():
             report = Report(text)
             (finding,) = [one for one in report.document["findings"]
                           if one["stack"] and one["stack"][0]["function"] == "remember"]
-            require(finding["verdict"] == "growing" and finding["live_count"] > 800,
+            require(finding["verdict"] == "growing" and finding["live_count"] > 160,
                     f"not told as it was: {finding}")
             law = report.document["conservation"]["heap"]
-            require(law["matched"] >= 1000, f"its end was not seen: {law}")
+            require(law["matched"] >= 200, f"its end was not seen: {law}")
 
 
 # What completes the last of the words $@, by the file $0; zsh's own functions print what they get.

@@ -54,6 +54,12 @@ def fork_child(workload, phase="fork"):
     return int(next(line for line in workload.lines if line.startswith("CHILD ")).split()[1])
 
 
+def wait_watched(observer, child):
+    observer.wait_report(
+        lambda report: any(target["pid"] == child and target["allocators"]
+                           for target in report.document["targets"]), "the child to be watched")
+
+
 @test(name="fork.ignored")
 def fork_ignored():
     """Without --follow a child is not counted and does not go on paying for our breakpoints."""
@@ -80,9 +86,7 @@ def fork_followed():
     with Workload("forker") as workload, Observer("--follow", pid=workload.pid) as observer:
         observer.wait_ready()
         child = fork_child(workload)
-        observer.wait_report(
-            lambda report: any(t["pid"] == child and t["allocators"]
-                               for t in report.document["targets"]), "the child to be watched")
+        wait_watched(observer, child)
         workload.phase("child")
         workload.phase("parent")
         report = observer.finish()
@@ -106,15 +110,13 @@ def fork_daemon():
     with Workload("forker") as workload, Observer("--follow", pid=workload.pid) as observer:
         observer.wait_ready()
         daemon = fork_child(workload, "daemon")
-        try:
-            observer.wait_report(
-                lambda report: sum(f["live_count"] for f in report.of("heap", pid=daemon)) == 100,
-                "the 100 blocks of the daemon")
-            report = observer.finish()
-            check_conservation(report)
-            require(not text_differences(daemon), "breakpoints left in the daemon")
-        finally:
-            os.kill(daemon, signal.SIGKILL)
+        wait_watched(observer, daemon)
+        workload.phase("child")
+        report = observer.finish()
+        check_expectations(report, workload, pid=daemon)
+        check_conservation(report)
+        check_unharmed(workload, observer)
+        require(not text_differences(daemon), "breakpoints left in the daemon")
         workload.end()
 
 

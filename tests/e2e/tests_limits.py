@@ -102,6 +102,14 @@ def deep_stacks():
 MILLION = 1000000
 
 
+def reading_costs_ms(workload, number):
+    """What it takes to fetch so many nodes from this machine's memory, one after the other."""
+    workload.start_phase(f"pace {number}")
+    pace_ms = float(workload.wait_line(r"pace ([\d.]+) ms").group(1))
+    workload.wait_line("done pace")
+    return pace_ms
+
+
 def million_costs_ms():
     """What a poll of a million live entries took, the walk over them included; and what it takes
     to fetch a million nodes of the same size from this machine's memory, one after the other."""
@@ -110,12 +118,10 @@ def million_costs_ms():
         check_not_more(report, "fill_one", MILLION)
         overhead = report.document["overhead"]
         require(overhead["live_entries"] >= MILLION, f"not all are followed: {overhead}")
-        workload.start_phase(f"pace {MILLION}")
-        pace_ms = float(workload.wait_line(r"pace ([\d.]+) ms").group(1))
+        pace_ms = reading_costs_ms(workload, MILLION)
         print(f"poll of {overhead['live_entries']} live entries: {overhead['poll_ms']} ms, and "
               f"{overhead['walk_ms']} ms to walk over them; a million reads: {pace_ms} ms",
               flush=True)
-        workload.wait_line("done pace")
         workload.end()
         return overhead["poll_ms"] + overhead["walk_ms"], pace_ms
 

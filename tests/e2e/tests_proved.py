@@ -5,7 +5,7 @@ import contextlib
 import os
 import re
 
-from harness import Observer, Report, Skip, read_text, require
+from harness import Observer, Report, Skip, read_text, require, wait_for
 from registry import test
 from tests_goroutines import (WORKLOADS, converted, differences, dump, go_workload, goroutines,
                               groups_of, release, run, versions)
@@ -71,8 +71,8 @@ def proved_by_the_runtime(version):
         chosen = goroutines(program.pid, "--all", "--with", "state=leaked")["goroutines"]
         require({g["id"] for g in chosen} == leaked, f"chosen: {chosen}")
         program.phase("leak 5")
-        groups = {g["count"]: g["leaked_count"] for g in groups_of(program.pid)}
-        require(groups.items() >= {15: 10, 3: 3, 4: 0}.items(), f"groups: {groups}")
+        wait_for(lambda: {g["count"]: g["leaked_count"] for g in groups_of(program.pid)}.items() >=
+                 {15: 10, 3: 3, 4: 0}.items(), "groups of 15, 3 and 4")
         text = run("-p", program.pid)
         require(re.search(r"^15 \[chan send\] 1 on 0x[0-9a-f]+ 10 leaked$", text, re.M), text)
 

@@ -61,6 +61,23 @@ def record_server(path, pauses=1, threads=2):
         return {site: workload.expectations["heap", site] for site in SITES}
 
 
+@test(name="record.lost_stdout")
+def lost_stdout():
+    """A watch whose lines nobody reads any more still ends its recording in order."""
+    with tempfile.TemporaryDirectory() as folder, Workload("leaky_server", "1") as workload:
+        path = os.path.join(folder, "watch")
+        command = [LEAKBPF, "watch", "-p", str(workload.pid), "-i", "0.2", "-d", "4", "--record",
+                   path]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as watch:
+            watch.stdout.readline()
+            watch.stdout.close()
+            require(watch.wait(DEADLINE_S) == 0, f"exit status {watch.returncode}")
+        workload.end()
+        _, told = run("report", path, "-f", "json")
+        require("was not ended" not in told, told)
+
+
 @test(name="record.replay")
 def replay():
     """A watch that records and reports: the recording says the same, also without the target."""

@@ -61,9 +61,10 @@ def screen_table():
         require(not flags & (termios.ICANON | termios.ECHO), "keys are echoed, or wait for Enter")
         require(flags & termios.ISIG, "Ctrl-C is no signal any more")
         line = next(i for i, text in enumerate(screen.terminal.lines()) if "VERDICT" in text)
+        screen.wait(lambda: all(live_count(screen, site) for site in SITES), "the three sites")
         before = {site: live_count(screen, site) for site in SITES}
-        screen.wait(lambda: all(live_count(screen, site) > before[site] + 10 for site in SITES),
-                    "larger numbers in the same rows")
+        screen.wait(lambda: all((live_count(screen, site) or 0) > before[site] + 10
+                                for site in SITES), "larger numbers in the same rows")
         require(screen.terminal.text().count("VERDICT") == 1 and
                 "VERDICT" in screen.terminal.lines()[line], "the table has moved")
         screen.wait(lambda: all((row_of(screen, site) or "?")[0] == "leaking" for site in SITES),

@@ -18,6 +18,8 @@
 #define PROGRAMS   LEAKBPF_BUILD_DIR "/workloads/crowd_*_plain"
 #define CROWD      100000
 #define NR_POLLS   10
+#define MAX_POLLS  100 /* when others keep the machine busy */
+#define BUSY_US    500000
 #define MAX_POLL_S 0.05
 
 struct child {
@@ -71,18 +73,17 @@ static double poll_s(struct golang *golang, struct goroutine_list *list)
 	return (double)(clock_monotonic_ns() - start_ns) / (double)NSEC_PER_SEC;
 }
 
-static void check_crowd(const struct goroutine_list *list)
+static size_t nr_parked(const struct goroutine_list *list)
 {
-	size_t nr_parked = 0;
+	size_t nr = 0;
 
 	for (size_t i = 0; i < list->nr_goroutines; i++) {
 		const struct goroutine *goroutine = &list->goroutines[i];
 
-		nr_parked += goroutine->stack && goroutine->stack->nr_frames == 1 &&
-			     !strcmp(goroutine->stack->frames[0].function, "main.parked");
+		nr += goroutine->stack && goroutine->stack->nr_frames == 1 &&
+		      !strcmp(goroutine->stack->frames[0].function, "main.parked");
 	}
-	assert_int_equal(nr_parked, CROWD);
-	assert_in_range(list->table_calls, 1, 10);
+	return nr;
 }
 
 /* The program as the newest Go built it; NULL: none did. In @ret_found, to be freed. */
@@ -127,11 +128,15 @@ static void crowds_are_polled_fast(void **state)
 		fail_msg("%s", error.text);
 	do
 		first_s = poll_s(golang, &list);
-	while (list.nr_goroutines < CROWD || list.nr_stackless > 2);
-	for (int i = 0; i < NR_POLLS; i++) {
-		double this_s = poll_s(golang, &list);
+	while (nr_parked(&list) < CROWD);
+	for (int i = 0; i < NR_POLLS || (best_s > MAX_POLL_S && i < MAX_POLLS); i++) {
+		double this_s;
 
-		check_crowd(&list);
+		if (i >= NR_POLLS)
+			usleep(BUSY_US);
+		this_s = poll_s(golang, &list);
+		assert_int_equal(nr_parked(&list), CROWD);
+		assert_in_range(list.table_calls, 1, 10);
 		best_s = MIN(best_s, this_s);
 	}
 	print_message("%d goroutines: %.0f ms at first, then %.0f ms, %ju + %ju system calls\n",

@@ -197,18 +197,26 @@ static void process_outlives_its_main_thread(void **state)
 	struct target target = { 0 };
 	struct error error = { 0 };
 	struct process_stat stat = { 0 };
-	pid_t pid = fork();
+	int order[2];
+	char c = 'x';
+	pid_t pid;
 
 	(void)state;
+	assert_int_equal(pipe(order), 0);
+	pid = fork();
 	if (!pid) {
 		pthread_t thread;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		pthread_create(&thread, NULL, outlive_main, NULL);
-		usleep(200000);
-		syscall(SYS_exit, 0); /* this thread only */
+		if (read(order[0], &c, 1) == 1)
+			syscall(SYS_exit, 0); /* this thread only */
+		_exit(1);
 	}
 	assert_int_equal(target_open(pid, &target, &error), 0);
+	assert_int_equal(write(order[1], &c, 1), 1);
+	close(order[0]);
+	close(order[1]);
 	for (int i = 0; i < 500 && stat.state != 'Z'; i++) {
 		usleep(10000);
 		assert_int_equal(process_stat_read(pid, &stat), 0);

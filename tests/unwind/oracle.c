@@ -219,8 +219,8 @@ static int on_sample(void *context, void *data, size_t size)
 			compare(oracle, sample);
 		}
 	}
-	kill(oracle->pid, SIGCONT);
 	oracle->skeleton->bss->oracle_armed = 1;
+	kill(oracle->pid, SIGCONT);
 	return 0;
 }
 

@@ -2,8 +2,8 @@
 /*
  * Makes a child that lives on and can be told to leak, and children that come and go.
  * Phases: fork (prints "CHILD pid"), child (the child leaks), parent (the parent leaks),
- * storm NUMBER (that many children that leak and end), reap (the child ends), daemon (a grandchild
- * that is nobody's child leaks after a second, until it is killed; prints "CHILD pid").
+ * storm NUMBER (that many children that leak and end), reap (the child ends), daemon (as fork, but
+ * makes a grandchild that is nobody's child; it ends with the program).
  */
 #include <sys/wait.h>
 
@@ -100,21 +100,6 @@ static void phase_reap(long number)
 		workload_die("waitpid");
 }
 
-SITE static void leak_in_daemon(void)
-{
-	keep(malloc(70));
-}
-
-static void daemon_main(void)
-{
-	setsid();
-	sleep(1);
-	for (unsigned int i = 0; i < LEAKS; i++)
-		leak_in_daemon();
-	for (;;)
-		pause();
-}
-
 /* As daemon(3) does: the child ends as soon as it has a child of its own. */
 static void phase_daemon(long number)
 {
@@ -122,15 +107,18 @@ static void phase_daemon(long number)
 	int status;
 
 	(void)number;
-	if (pipe(answers) < 0)
+	if (pipe(orders) < 0 || pipe(answers) < 0)
 		workload_die("pipe");
 	between = fork();
 	if (between == 0) {
 		pid = fork();
-		if (pid == 0)
-			daemon_main();
+		if (pid == 0) {
+			setsid();
+			child_main();
+		}
 		_exit(write(answers[1], &pid, sizeof(pid)) != sizeof(pid));
 	}
+	close(orders[0]);
 	if (between < 0 || waitpid(between, &status, 0) != between || status != 0 ||
 	    read(answers[0], &pid, sizeof(pid)) != sizeof(pid))
 		workload_die("daemon");

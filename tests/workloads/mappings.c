@@ -4,9 +4,12 @@
  * LEAKS times and tells how many bytes stay mapped. Phases: go, thread (a thread's stack is no leak).
  */
 #include <pthread.h>
+#include <search.h>
 #include <sys/mman.h>
 
 #include "workload.h"
+
+typedef int compare(const void *key, const void *element);
 
 static size_t page;
 
@@ -99,6 +102,31 @@ SITE static void clean_at_once(void)
 	unmap(mapping, 12);
 }
 
+/* The library calls munmap, as for a function of the program that leaves by a jump: lfind() gives
+ * what compares the key and the address of the first element. */
+static void unmap_by_library(char *mapping, size_t nr_pages)
+{
+	void *bytes = (void *)(uintptr_t)(nr_pages * page);
+	size_t nr = 1;
+
+	if (lfind(mapping, bytes, &nr, 1, (compare *)(void (*)(void))munmap) != bytes)
+		workload_die("munmap by lfind");
+}
+
+SITE static void leak_cut_by_library(void)
+{
+	unmap_by_library(check(MAP(9)), 2);
+}
+
+SITE static void clean_by_library(void)
+{
+	char *mapping = check(MAP(2));
+
+	check(mmap(mapping + page, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+		   0));
+	unmap_by_library(mapping, 2);
+}
+
 SITE static void leak_cover_above(char *mapping)
 {
 	check(mmap(mapping + page, 2 * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
@@ -172,6 +200,8 @@ static const struct {
 	{ "leak_cut_thrice", leak_cut_thrice, 17 },
 	{ "clean_in_parts", clean_in_parts, 0 },
 	{ "clean_at_once", clean_at_once, 0 },
+	{ "leak_cut_by_library", leak_cut_by_library, 7 },
+	{ "clean_by_library", clean_by_library, 0 },
 	{ "leak_cover_below", leak_cover_below, 2 },
 	{ "leak_cover_above", NULL, 2 },
 	{ "leak_mremap_grow", leak_mremap_grow, 9 },

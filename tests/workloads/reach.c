@@ -3,7 +3,7 @@
  * Sites that open blocks steadily and never close one. What differs is where the pointers go: some
  * sites lose them, the others keep them in all places a program may.
  *
- *	reach                  driven by a test: go, reveal, quiet
+ *	reach                  driven by a test: go, reveal, rest, quiet
  *	reach --asynchronous   the same, with asynchronous I/O set up
  *	reach --once N         N steps, then ends (for LeakSanitizer)
  */
@@ -31,7 +31,7 @@ struct link {
 	char payload[56];
 };
 
-static atomic_bool running, stopped;
+static atomic_bool running, stopped, resting;
 static pthread_t thread;
 static size_t nr_steps;
 static int poller = -1;
@@ -203,6 +203,7 @@ static void *thread_main(void *argument)
 		clear_stack();
 		nanosleep(&pause, NULL);
 	}
+	atomic_store(&resting, true);
 	while (atomic_load(&running))
 		nanosleep(&pause, NULL);
 	keep((void *)slots[0]);
@@ -225,6 +226,17 @@ static void phase_quiet(long number)
 	workload_say("STEPS %zu", nr_steps);
 }
 
+/* Stops the steps; what the thread has on its stack stays there. */
+static void phase_rest(long number)
+{
+	struct timespec pause = { 0, PAUSE_NS };
+
+	(void)number;
+	atomic_store(&stopped, true);
+	while (!atomic_load(&resting))
+		nanosleep(&pause, NULL);
+}
+
 /* Stops the steps and turns the hidden pointers into plain ones. */
 static void phase_reveal(long number)
 {
@@ -241,6 +253,7 @@ static void phase_reveal(long number)
 static const struct workload_phase phases[] = {
 	{ "go", phase_go },
 	{ "reveal", phase_reveal },
+	{ "rest", phase_rest },
 	{ "quiet", phase_quiet },
 };
 

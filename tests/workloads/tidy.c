@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#define PER_S     100
+#define PER_S     20
 #define MAX_KEPT  100000
 #define NOTE_SIZE 300
 

@@ -120,12 +120,12 @@ SITE static void every_nth(void)
 		free_later(block, 10);
 }
 
-/* One of five, but only after 25 s. */
+/* One of five, but only after 20 s. */
 SITE static void late_onset(void)
 {
 	struct block *block = malloc(sizeof(*block));
 
-	if (tick > 25 * TICKS && random_below(5) == 0)
+	if (tick > 20 * TICKS && random_below(5) == 0)
 		lose(block);
 	else
 		free_later(block, 20 + random_below(80));
@@ -273,12 +273,18 @@ static const struct {
 
 static void *work_forever(void *work)
 {
-	struct timespec pause = { 0, TICK_NS };
+	struct timespec next;
 
+	clock_gettime(CLOCK_MONOTONIC, &next);
 	for (;; tick++) {
 		((void (*)(void))work)();
 		free_due();
-		nanosleep(&pause, NULL);
+		next.tv_nsec += TICK_NS;
+		if (next.tv_nsec >= 1000000000) {
+			next.tv_nsec -= 1000000000;
+			next.tv_sec++;
+		}
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
 	}
 	return NULL;
 }

@@ -112,22 +112,19 @@ static int write_file(const char *path, output_writer *write, const void *what)
 	return code;
 }
 
-/* A program that was started may have made standard output, which it shares, return when it is full. */
-static void make_blocking(int fd)
+FILE *output_stdout(void)
 {
-	int flags = fcntl(fd, F_GETFL);
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
 
 	if (flags >= 0 && (flags & O_NONBLOCK))
-		fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+		fcntl(STDOUT_FILENO, F_SETFL, flags & ~O_NONBLOCK);
+	clearerr(stdout);
+	return stdout;
 }
 
 int output_write_by(const char *path, output_writer *write, const void *what, struct error *error)
 {
-	int code;
-
-	if (is_stdout(path))
-		make_blocking(STDOUT_FILENO);
-	code = is_stdout(path) ? write(stdout, what) : write_file(path, write, what);
+	int code = is_stdout(path) ? write(output_stdout(), what) : write_file(path, write, what);
 
 	if (!code || code == -EPIPE)
 		return code;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/output.h"
 #include "cmd/terminal.h"
 
 #define ESCAPE_MS 25 /* the rest of an escape sequence takes no longer */
@@ -95,7 +96,7 @@ int screen_show(struct screen *screen, const struct report *report)
 	if (screen->mode == SCREEN_NONE)
 		return 0;
 	if (screen->mode == SCREEN_LINES)
-		return report_lines(stdout, report, &screen->look);
+		return report_lines(output_stdout(), report, &screen->look);
 	code = live_update(screen->live, report);
 	return code ? code : screen_draw(screen);
 }

@@ -274,7 +274,9 @@ int session_poll(struct session *session, size_t max_findings, bool with_ages, s
 	if (!code)
 		code = trend_judge(session->trend, max_findings, &findings, &nr);
 	if (code)
-		return error_set(error, code, "cannot read the ledger: %s", strerror(-code));
+		return error->text[0] ? code
+				      : error_set(error, code, "cannot read the ledger: %s",
+						  strerror(-code));
 	free(session->findings);
 	session->findings = findings;
 	session->nr_findings = nr;

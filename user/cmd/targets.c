@@ -174,7 +174,8 @@ static bool session_forget_namesakes(struct session *session, pid_t pid)
 			continue;
 		if (target_is_alive(&session->targets[i]))
 			return true;
-		tracer_detach(session->tracer, pid);
+		if (!session->targets[i].exited) /* else that is done, and a new child is marked */
+			tracer_detach(session->tracer, pid);
 		target_forget(session, i);
 	}
 	return false;

@@ -137,9 +137,10 @@ static int end_watch(struct watch *watch, struct error *error)
 	bool record_only = watch->options->record_only;
 	int code = record_only ? session_poll(&watch->session, 0, true, error)
 			       : write_report(watch, error);
+	int unrecorded = code && code != -EPIPE ? 0 : recording_end(&watch->session, error);
 
-	if (!code)
-		code = recording_end(&watch->session, error);
+	if (unrecorded)
+		return unrecorded;
 	if (!code && record_only)
 		recording_tell(&watch->session);
 	return code;

@@ -44,6 +44,10 @@ int image_vaddr_to_offset(const struct image *image, uint64_t vaddr, uint64_t *r
 int image_offset_to_vaddr(const struct image *image, uint64_t offset, uint64_t *ret_vaddr);
 /* Lies in a segment that is loaded executable? */
 bool image_is_executable(const struct image *image, uint64_t vaddr);
+/* How many bytes of the executable segment that has @vaddr lie before it, and from there on. False:
+ * it lies in none. */
+bool image_code_around(const struct image *image, uint64_t vaddr, uint64_t *ret_before,
+		       uint64_t *ret_behind);
 /* Reads bytes of the file image at @vaddr. Returns how many (<= @len) or -errno. */
 long image_read(const struct image *image, uint64_t vaddr, void *bytes, size_t len);
 /* Finds one of the @nr texts (each of at most 64 bytes) in what the file loads and does not write

@@ -119,6 +119,12 @@ static int check_header(struct image *image)
 	return 0;
 }
 
+/* Relocations that a linker left for other tools; we look at those that are loaded. */
+static bool is_for_linkers(const GElf_Shdr *header)
+{
+	return header->sh_type == SHT_RELA && !(header->sh_flags & SHF_ALLOC);
+}
+
 /* libelf copies each section that is asked for as a whole and keeps it. Those that we ask for must fit
  * into the file side by side, so that neither overlapping nor sparse ones take all memory. */
 static int check_sections(const struct image *image)
@@ -131,7 +137,8 @@ static int check_sections(const struct image *image)
 
 		if (!gelf_getshdr(section, &header))
 			return -ENOEXEC;
-		if (header.sh_type == SHT_NOBITS || header.sh_type == SHT_PROGBITS)
+		if (header.sh_type == SHT_NOBITS || header.sh_type == SHT_PROGBITS ||
+		    is_for_linkers(&header))
 			continue;
 		if (__builtin_add_overflow(total, header.sh_size, &total) || total > most)
 			return -ENOEXEC;
@@ -338,6 +345,18 @@ bool image_is_executable(const struct image *image, uint64_t vaddr)
 	const struct segment *segment = segment_of_vaddr(image, vaddr);
 
 	return segment && segment->executable;
+}
+
+bool image_code_around(const struct image *image, uint64_t vaddr, uint64_t *ret_before,
+		       uint64_t *ret_behind)
+{
+	const struct segment *segment = segment_of_vaddr(image, vaddr);
+
+	if (!segment || !segment->executable)
+		return false;
+	*ret_before = vaddr - segment->vaddr;
+	*ret_behind = segment->memory_bytes - *ret_before;
+	return true;
 }
 
 long image_read_at(const struct image *image, uint64_t offset, void *bytes, size_t len)

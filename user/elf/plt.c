@@ -94,7 +94,7 @@ static void load_slots(struct image *image)
 		section = elf_nextscn(image->elf, section);
 		if (!section || !gelf_getshdr(section, &header))
 			break;
-		if (header.sh_type == SHT_RELA)
+		if (header.sh_type == SHT_RELA && (header.sh_flags & SHF_ALLOC))
 			err = add_relocations(image, section, &header);
 	}
 	if (image->plt.nr_slots)

@@ -176,6 +176,7 @@ int goroutine_watch_poll(struct goroutine_watch *watch, const struct epochs *epo
 
 	if (err) {
 		count_all(watch, epochs);
+		spinning_done(watch);
 		return err;
 	}
 	err = goroutine_watch_take(watch, &list, epochs);

@@ -28,7 +28,8 @@ struct goroutine_site {
 	const char *ring;     /* the sentence when it was found in a ring of mutexes; NULL: never */
 	char spinning[256];   /* sentence on one that never waits; "": none */
 	struct stack running; /* where that one is, by samples; frames owned; none: not known */
-	uint64_t named_object; /* is told in the state */
+	unsigned int nr_sampled; /* polls in which samples were taken to find that */
+	uint64_t named_object;   /* is told in the state */
 	const char *named_state;
 	struct goroutine_site *next; /* in its bucket */
 };

@@ -12,10 +12,11 @@
 #include "golang/process.h"
 #include "golang/sites.h"
 
-#define SPIN_NS    (5 * NSEC_PER_SEC)
-#define SPIN_POLLS 5
-#define BUSY_SHARE 2 /* at least 1/BUSY_SHARE of a CPU */
-#define MAX_STAT   4096
+#define SPIN_NS     (5 * NSEC_PER_SEC)
+#define SPIN_POLLS  5
+#define BUSY_SHARE  2 /* at least 1/BUSY_SHARE of a CPU */
+#define MAX_SAMPLED 3 /* polls: what is not found then is in C code, or deeper than samples reach */
+#define MAX_STAT    4096
 
 /* CPU time of process @pid in ns, of all its threads; 0: unknown. Linux
  * Documentation/filesystems/proc.rst, /proc/PID/stat: utime, stime. */
@@ -97,10 +98,11 @@ static void forget_place(struct goroutine_site *site)
 {
 	free(site->running.frames);
 	site->running = (struct stack){ 0 };
+	site->nr_sampled = 0;
 }
 
 /* Finds out where those are that never wait, by samples between the last poll and this one; while
- * that is not known of all, more are taken until the next poll. */
+ * that is not known of all, more are taken until the next poll, but not for ever. */
 static void find_places(struct goroutine_watch *watch)
 {
 	bool unknown = false;
@@ -116,7 +118,9 @@ static void find_places(struct goroutine_watch *watch)
 		if (watch->samples)
 			found = running_stack(watch->golang, watch->samples,
 					      site->stack.frames[0].address);
-		if (!found || site_copy_running(site, found, &site->running))
+		if (found && !site_copy_running(site, found, &site->running))
+			continue;
+		if (site->nr_sampled++ < MAX_SAMPLED)
 			unknown = true;
 	}
 	watch->samples = cpu_samples_stop(watch->samples);

@@ -287,25 +287,21 @@ static int find_safe_place(struct image *image, const struct candidate *candidat
 			      candidate->call->needs_return, ret_placement);
 }
 
-/* How much code without a gap lies beside @vaddr, in units of a cookie; @step: the unit, or its
- * negative. */
-static uint64_t code_beside(struct image *image, uint64_t vaddr, int64_t step)
+/* In units of a cookie. */
+static uint64_t code_units(uint64_t bytes)
 {
-	uint64_t units = 0;
-
-	while (units < LB_COOKIE_CODE_MAX &&
-	       image_is_executable(image, vaddr + (uint64_t)step * (units + 1)))
-		units++;
-	return units;
+	return MIN(bytes >> LB_COOKIE_CODE_BITS, LB_COOKIE_CODE_MAX);
 }
 
 /* Where the callers of munmap are that belong to the C library. */
-static uint64_t library_cookie(struct image *image, const struct placement *placement)
+static uint64_t library_cookie(const struct image *image, const struct placement *placement)
 {
-	const int64_t unit = 1LL << LB_COOKIE_CODE_BITS;
+	uint64_t before, behind;
 
-	return code_beside(image, placement->vaddr, -unit) << LB_COOKIE_BEFORE_SHIFT |
-	       code_beside(image, placement->vaddr, unit) << LB_COOKIE_BEHIND_SHIFT;
+	if (!image_code_around(image, placement->vaddr, &before, &behind))
+		return 0;
+	return code_units(before) << LB_COOKIE_BEFORE_SHIFT | code_units(behind)
+								      << LB_COOKIE_BEHIND_SHIFT;
 }
 
 static int place(struct image *image, const struct candidate *candidate,

@@ -281,7 +281,7 @@ static void write_outlook(FILE *out, const struct outlook *outlook)
 {
 	struct buf line __cleanup_buf = { 0 };
 
-	if (!outlook->left_bytes || outlook->growth <= 0)
+	if (!outlook->known || outlook->growth <= 0)
 		return;
 	buf_puts(&line, "memory: ");
 	text_bytes(&line, (double)outlook->left_bytes);

@@ -163,7 +163,7 @@ static void write_overhead(struct writer *writer, const struct report *report)
 static void write_seconds_left(struct writer *writer, const char *name,
 			       const struct outlook *outlook, double rate)
 {
-	if (rate > 0 && outlook->left_bytes)
+	if (rate > 0 && outlook->known)
 		writer_real(writer, name, (double)outlook->left_bytes / rate);
 	else
 		writer_null(writer, name);
@@ -173,10 +173,10 @@ static void write_outlook(struct writer *writer, const struct outlook *outlook)
 {
 	writer_begin_object(writer, "memory");
 	writer_string(writer, "limit",
-		      !outlook->left_bytes ? NULL
-		      : outlook->by_group  ? "cgroup"
-					   : "machine");
-	if (outlook->left_bytes)
+		      !outlook->known     ? NULL
+		      : outlook->by_group ? "cgroup"
+					  : "machine");
+	if (outlook->known)
 		writer_unsigned(writer, "left_bytes", outlook->left_bytes);
 	else
 		writer_null(writer, "left_bytes");

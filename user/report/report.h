@@ -39,8 +39,9 @@ struct unwind_cost {
 
 /* What is growing or leaking, in bytes per second with its interval, and what memory is left. */
 struct outlook {
-	uint64_t left_bytes; /* 0: not known */
-	bool by_group;       /* the limit is that of a control group, not the machine's */
+	bool known;    /* else what memory is left is not */
+	bool by_group; /* the limit is that of a control group, not the machine's */
+	uint64_t left_bytes;
 	double growth, growth_low, growth_high;
 };
 

@@ -252,9 +252,21 @@ func dump(path string) {
 	check(file.Close())
 }
 
+// Waits until all but the caller are where they stay.
+func settle() {
+	text := make([]byte, 1<<22)
+	for {
+		dump := string(text[:runtime.Stack(text, true)])
+		if strings.Count(dump, "[running")+strings.Count(dump, "[runnable") == 1 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 func main() {
 	startAll()
-	time.Sleep(100 * time.Millisecond) // until all of them are where they stay
+	settle()
 	fmt.Println("ready", os.Getpid())
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
