@@ -129,15 +129,22 @@ def check_lost_stdout():
         require(Report(read_text(report)).flagged(), "no report, or nothing in it")
 
 
-FILLS_PIPE = "import os, time; os.set_blocking(1, False); time.sleep(60)"
+NON_BLOCKING = """
+import os, sys, time
+os.set_blocking(1, False)
+time.sleep(9)
+print("non-blocking" if not os.get_blocking(1) else "changed", file=sys.stderr, flush=True)
+time.sleep(60)
+"""
 PAGE = 4096
 
 
 @test()
 def run_full_pipe():
-    """A program that makes the shared standard output non-blocking, and a reader that is late."""
+    """A program that makes the shared standard output non-blocking, and a reader that is late: all
+    is written, and for the program nothing changes."""
     with subprocess.Popen([LEAKBPF, "run", "-i", "0.1", "-d", "11", "--", sys.executable, "-c",
-                           FILLS_PIPE], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           NON_BLOCKING], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True) as run:
         fcntl.fcntl(run.stdout, fcntl.F_SETPIPE_SZ, PAGE)
         poll = select.poll()
@@ -147,6 +154,7 @@ def run_full_pipe():
         out, err = run.communicate(timeout=DEADLINE_S)
         require(run.returncode == 0, f"exit status {run.returncode}: {err}")
     require(len(out) > PAGE and "ledger of heap: " in out, f"not all was written: {out}")
+    require("non-blocking" in err, f"changed for the program, too: {err}")
 
 
 @test()

@@ -112,12 +112,26 @@ static int write_file(const char *path, output_writer *write, const void *what)
 	return code;
 }
 
+/* Opens the pipe or terminal at @fd anew, so that it waits when it is full and for others, who share
+ * @fd, nothing changes. What can not be opened anew (sockets, a pipe that nobody reads) stays. */
+static void wait_when_full(int fd)
+{
+	int own __cleanup_fd = -1;
+	struct stat status;
+	char path[32];
+
+	if (!(fcntl(fd, F_GETFL) & O_NONBLOCK) || fstat(fd, &status) ||
+	    !(S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)))
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (own >= 0 && fcntl(own, F_SETFL, 0) == 0)
+		dup2(own, fd);
+}
+
 FILE *output_stdout(void)
 {
-	int flags = fcntl(STDOUT_FILENO, F_GETFL);
-
-	if (flags >= 0 && (flags & O_NONBLOCK))
-		fcntl(STDOUT_FILENO, F_SETFL, flags & ~O_NONBLOCK);
+	wait_when_full(STDOUT_FILENO);
 	clearerr(stdout);
 	return stdout;
 }

@@ -12,8 +12,8 @@
 /* Can a report be written to @path later? Said before anything is attached. Symbolic links are not
  * followed: leakbpf runs as root. */
 int output_check(const char *path, struct error *error);
-/* Standard output, as good as new: a program that was started may have made it, which it shares,
- * return when it is full; what failed before may work now. */
+/* Standard output, as good as new: it waits when it is full, also after a program that shares it has
+ * made it return then; what failed before may work now. */
 FILE *output_stdout(void);
 /* Writes something to a stream. 0 or -errno. */
 typedef int output_writer(FILE *out, const void *what);
