@@ -385,14 +385,14 @@ __noinline int ledger_cut_ranges(__u64 start, __u64 bytes, __u64 before_ns)
 	return cut.nr;
 }
 
-__noinline int ledger_close_range(__u64 start, __u64 bytes, __u64 before_ns)
+__noinline int ledger_close_range(__u64 start, __u64 bytes, __u64 before_ns, bool begins_here)
 {
 	struct lb_live_key key = { .tgid = current_tgid(), .kind = LB_KIND_MMAP, .id = start };
 	struct lb_live *exact = bpf_map_lookup_elem(&ranges, &key);
 
 	if (exact && exact->weight == bytes && !(exact->flags & LB_LIVE_PART))
 		return ledger_close(LB_KIND_MMAP, start, before_ns);
-	if (ledger_cut_ranges(start, bytes, before_ns))
+	if ((exact || !begins_here) && ledger_cut_ranges(start, bytes, before_ns))
 		return 0;
 	stats_count(LB_KIND_MMAP, LB_COUNT_CLOSES);
 	stats_count(LB_KIND_MMAP, LB_COUNT_UNMATCHED);

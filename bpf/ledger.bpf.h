@@ -106,8 +106,9 @@ int ledger_open(struct lb_thread *thread, __u32 kind, __u64 id, __u64 weight);
 int ledger_close(__u32 kind, __u64 id, __u64 before_ns);
 
 /* Closes what was opened before @before_ns of the ranges that overlap [@start, @start + @bytes);
- * a range that is only cut keeps its rest. */
-int ledger_close_range(__u64 start, __u64 bytes, __u64 before_ns);
+ * a range that is only cut keeps its rest. @begins_here: when none begins at @start there is none to
+ * be found, which saves the walk over all. */
+int ledger_close_range(__u64 start, __u64 bytes, __u64 before_ns, bool begins_here);
 
 /* The same for a place that something new has taken: that nothing was there is not unusual, and not
  * counted. Returns the number of ranges closed or cut. */

@@ -63,17 +63,13 @@ static __always_inline bool caller_is_library(const struct lb_inflight *call, __
 	return caller - (call->c - before) < before + behind;
 }
 
-/* The library unmaps what it has mapped itself: blocks and stacks, which have no range here. To look
- * for what overlaps takes a walk over all ranges, so it is only done for others, and where a range
- * begins: a function that the library calls may leave by a jump to munmap. */
+/* The library unmaps what it has mapped itself: blocks and stacks, which have no range here. A function
+ * of the program that it calls may leave by a jump to munmap, though: that is told by a range that
+ * begins there. */
 static __always_inline void unmapped(struct pt_regs *ctx, const struct lb_inflight *call)
 {
-	struct lb_live_key key = { .tgid = current_tgid(), .kind = LB_KIND_MMAP, .id = call->a };
-
-	if (caller_is_library(call, PT_REGS_IP(ctx)) && !bpf_map_lookup_elem(&ranges, &key))
-		ledger_close(LB_KIND_MMAP, call->a, call->time_ns);
-	else
-		ledger_close_range(call->a, page_round(call->b), call->time_ns);
+	ledger_close_range(call->a, page_round(call->b), call->time_ns,
+			   caller_is_library(call, PT_REGS_IP(ctx)));
 }
 
 static __always_inline void mmap_open(struct pt_regs *ctx, struct lb_thread *thread, __u64 start,
@@ -94,7 +90,7 @@ static __always_inline void break_moved(struct pt_regs *ctx, struct lb_thread *t
 	}
 	stats_count(LB_KIND_MMAP, LB_COUNT_FAILED);
 	if (after < before)
-		ledger_close_range(after, before - after, thread->call.time_ns);
+		ledger_close_range(after, before - after, thread->call.time_ns, false);
 }
 
 static __always_inline int mmap_return(struct pt_regs *ctx)
@@ -121,14 +117,14 @@ static __always_inline int mmap_return(struct pt_regs *ctx)
 	}
 	if (cookie_call(call->cookie) == LB_CALL_MREMAP) {
 		if (call->b)
-			ledger_close_range(call->a, page_round(call->b), call->time_ns);
+			ledger_close_range(call->a, page_round(call->b), call->time_ns, false);
 		if (result != call->a) /* MREMAP_FIXED: what was there is gone */
 			ledger_cut_ranges(result, page_round(call->c), call->time_ns);
 		mmap_open(ctx, thread, result, page_round(call->c));
 		return 0;
 	}
 	if (call->c & MAP_FIXED)
-		ledger_close_range(result, page_round(call->a), call->time_ns);
+		ledger_close_range(result, page_round(call->a), call->time_ns, false);
 	mmap_open(ctx, thread, result, page_round(call->a));
 	return 0;
 }

@@ -55,7 +55,7 @@ int run_request(struct request *request)
 	case OP_CLOSE:
 		return ledger_close(request->kind, request->id, ~0ULL);
 	case OP_CLOSE_RANGE:
-		return ledger_close_range(request->id, request->weight, ~0ULL);
+		return ledger_close_range(request->id, request->weight, ~0ULL, false);
 	case OP_CUT_RANGES:
 		return ledger_cut_ranges(request->id, request->weight, ~0ULL);
 	case OP_CAPTURE:
